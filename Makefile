@@ -1,0 +1,61 @@
+# Two commands do everything on a machine with Python 3.11+ and git: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WHEEL := $(VENV)/.wheel
+SOURCES := $(shell find smithers_git commands agents packs hooks -type f -not -name '*.pyc' 2>/dev/null)
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
+
+.PHONY: help setup demo test lint types unit test-agents bench soak lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "smithers-git needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+# Tests and the demo run the built wheel, not the checkout: a file missing from the wheel must fail here.
+$(WHEEL): $(READY) pyproject.toml README.md LICENSE $(SOURCES)
+	rm -rf $(VENV)/dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w $(VENV)/dist .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --force-reinstall $(VENV)/dist/*.whl
+	@touch $@
+
+setup: $(WHEEL)  ## a virtual environment in .venv with the locked versions and the built wheel
+
+demo: $(WHEEL)  ## the main job on a scratch repository, every step real, no model needed
+	$(BIN)/smithers demo
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(WHEEL)
+	$(BIN)/pytest -n $(WORKERS) -m "not agents and not soak"
+
+test: lint types unit  ## lint, types and all tests
+
+test-agents: $(WHEEL)  ## install pinned agent CLIs into a cache folder and drive them against a stub model
+	PYTHON=$(BIN)/python sh tests/agents/install.sh
+	$(BIN)/pytest -n $(WORKERS) -m agents tests/agents
+
+bench: $(WHEEL)  ## overhead per durable step and other ratios, measured inside one run
+	$(BIN)/python tests/bench/run.py
+
+soak: $(WHEEL)  ## the long versions of the crash tests
+	$(BIN)/pytest -n $(WORKERS) -m soak
+
+lock: $(READY)  ## renew requirements.lock: names, versions and hashes only
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-config -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

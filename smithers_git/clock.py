@@ -1,0 +1,58 @@
+"""The sole home of time and randomness, so that everything above it can be handed a fake one."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time and chance as the engine sees them."""
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch (UTC); what is written into frames."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; for durations within one process."""
+
+    def jitter(self) -> float:
+        """A number in [0, 1) that spreads retries."""
+
+    def token(self, digits: int) -> str:
+        """A random lower-case hexadecimal string of `digits` digits."""
+
+
+@dataclass(frozen=True)
+class SystemClock:
+    """The machine's own clock."""
+
+    _random: random.Random = field(default_factory=random.SystemRandom)
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def jitter(self) -> float:
+        return self._random.random()
+
+    def token(self, digits: int) -> str:
+        return secrets.token_hex((digits + 1) // 2)[:digits]
+
+
+def iso(moment: float) -> str:
+    """`moment` (Unix seconds) as RFC 3339 in UTC, to the millisecond: 2026-11-21T01:02:03.456Z."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ago(seconds: float) -> str:
+    """A duration in seconds as people say it: 4s, 12m, 3h, 2d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"

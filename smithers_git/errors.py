@@ -1,0 +1,131 @@
+"""Every error that smithers reports: what happened, to what, and what to type next.
+
+The command line turns these into text (or JSON) and an exit code in one place, `smithers_git.cli`.
+A failed task is data in a frame, never one of these.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command. Scripts may rely on them."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    WAITING = 3
+    CANCELLED = 4
+    INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class SmithersError(Exception):
+    """Something the user can understand and act on.
+
+    Args:
+        message: one sentence: what happened, and to what.
+        hint: what to type next, or what to change; empty when there is nothing to do.
+    """
+
+    code: ClassVar[str] = "error"
+    when: ClassVar[str] = "a request was refused"
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(SmithersError):
+    code = "usage"
+    when = "an argument or option cannot be used as given"
+    exit_code = ExitCode.USAGE
+
+
+class ConfigError(SmithersError):
+    code = "config"
+    when = "a TOML file (configuration, agent profile) is broken or has an unknown or wrong key"
+
+
+class ContentError(SmithersError):
+    code = "content"
+    when = "a workflow, agent, pack or hook was not found or could not be loaded"
+
+
+class WorkflowError(SmithersError):
+    code = "workflow"
+    when = "a workflow cannot be loaded or rendered; the message names file, line and node"
+
+
+class RepositoryError(SmithersError):
+    code = "repository"
+    when = "the repository is missing, bare, empty, read-only or of a kind that cannot be served"
+
+
+class GitError(SmithersError):
+    code = "git"
+    when = "a git command failed"
+
+
+class StorageError(SmithersError):
+    code = "storage"
+    when = "the disk refused a write: full, read-only or no permission"
+
+
+class RefMoved(SmithersError):
+    """A compare-and-swap lost: someone else moved the ref. The caller reloads, applies again and retries."""
+
+    code = "ref-moved"
+    when = "another process wrote to the same run again and again"
+
+
+class RunNotFound(SmithersError):
+    code = "run-not-found"
+    when = "no run, or more than one, has that id"
+
+
+class RunBusy(SmithersError):
+    code = "run-busy"
+    when = "another live process owns the run"
+
+
+class RunRefused(SmithersError):
+    code = "run-refused"
+    when = "the run's state does not allow the request"
+
+
+class SourceChanged(SmithersError):
+    code = "source-changed"
+    when = "the workflow's files differ from the ones pinned when the run started"
+
+
+class FormatError(SmithersError):
+    code = "format"
+    when = "a frame was written by a newer version, or is damaged"
+
+
+class AgentError(SmithersError):
+    code = "agent"
+    when = "an agent is not installed, not logged in or its profile cannot be used"
+
+
+class NeedsTerminal(SmithersError):
+    code = "needs-terminal"
+    when = "a question would have to be asked but there is no terminal"
+    exit_code = ExitCode.USAGE
+
+
+def table() -> list[tuple[str, int, str]]:
+    """Rows (code, exit code, when) of every error kind, for the documentation."""
+    found: list[tuple[str, int, str]] = []
+    pending: list[type[SmithersError]] = [SmithersError]
+    while pending:
+        kind = pending.pop()
+        found.append((kind.code, int(kind.exit_code), kind.when))
+        pending.extend(kind.__subclasses__())
+    return sorted(found)

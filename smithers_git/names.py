@@ -1,0 +1,80 @@
+"""How runs, nodes, workspaces and refs are spelled. The sole home of the string `refs/smithers`."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from smithers_git.errors import UsageError
+
+RUNS = "refs/smithers/runs/"
+REWOUND = "refs/smithers/rewound/"
+QUEUE = "refs/smithers/queue/"
+BRANCHES = "refs/heads/smithers/"
+
+_RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]|[a-z0-9]")
+_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
+_SPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class TaskKey(NamedTuple):
+    """One position in the plan in one pass of its loop: the key of an output."""
+
+    node: str
+    iteration: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.node}@{self.iteration}" if self.iteration else self.node
+
+
+def check_run_id(text: str) -> str:
+    """Return `text` if it can name a run, else raise UsageError.
+
+    It becomes part of a ref and of a folder name, so the rule is narrower than git check-ref-format's.
+    """
+    if not _RUN_ID.fullmatch(text):
+        raise UsageError(
+            f"{text!r} cannot be a run id",
+            hint="use 1 to 64 lower-case letters, digits and dashes, starting and ending with a letter or digit",
+        )
+    return text
+
+
+def is_node_id(text: str) -> bool:
+    """Whether `text` can name a node: letters, digits, and . _ : - after the first character; at most 120."""
+    return bool(_NODE_ID.fullmatch(text)) and ".." not in text
+
+
+def is_space_id(text: str) -> bool:
+    """Whether `text` can name a workspace: it is a folder name and the last part of a branch name."""
+    return bool(_SPACE_ID.fullmatch(text)) and ".." not in text and not text.endswith((".", ".lock"))
+
+
+def parse_key(text: str) -> TaskKey:
+    """`review` or `review@2` as a key; raises UsageError when the part behind @ is not a number."""
+    node, mark, iteration = text.partition("@")
+    if mark and not iteration.isdigit():
+        raise UsageError(f"{text!r} is not a node", hint="write NODE or NODE@ITERATION, say review@2")
+    return TaskKey(node, int(iteration) if mark else 0)
+
+
+def identifier(node: str) -> str:
+    """The parameter name under which a prompt function asks for `node`: dashes and the like become _."""
+    return re.sub(r"\W", "_", node)
+
+
+def file_name(node: str) -> str:
+    """`node` as one path component that every file system can hold (a colon cannot be in one on Windows)."""
+    return node.replace(":", "%3A")
+
+
+def run_ref(run: str) -> str:
+    return RUNS + run
+
+
+def rewound_ref(run: str, number: int) -> str:
+    return f"{REWOUND}{run}/{number}"
+
+
+def branch_ref(run: str, space: str) -> str:
+    return f"{BRANCHES}{run}/{space}"
