@@ -1,0 +1,68 @@
+"""Every test runs sealed off: own HOME, no system git configuration, fixed identity, nothing inherited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kit import repos
+
+# An allow-list: a new variable on a developer's machine must not be able to change a result.
+_KEPT = {"PATH", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT"}
+_KEPT_PREFIXES = ("PYTEST_", "PYTHON", "SMITHERS_TEST_", "COV_")
+_GITCONFIG = """\
+[user]
+\tname = Ada Tester
+\temail = ada@example.test
+[init]
+\tdefaultBranch = main
+[advice]
+\tdetachedHead = false
+"""
+
+
+def _settle(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Point HOME and all that hangs on it at the empty folder `home`."""
+    config = home / ".gitconfig"
+    config.write_text(_GITCONFIG, encoding="utf-8")
+    patch.setenv("HOME", str(home))
+    patch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    for name, folder in (
+        ("XDG_CONFIG_HOME", ".config"),
+        ("XDG_STATE_HOME", ".local/state"),
+        ("XDG_DATA_HOME", ".local/share"),
+        ("XDG_CACHE_HOME", ".cache"),
+    ):
+        patch.setenv(name, str(home / folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sealed_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The seal also holds while session fixtures are set up."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name not in _KEPT and not name.startswith(_KEPT_PREFIXES):
+                patch.delenv(name)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.setenv("TZ", "UTC")
+        patch.setenv("TERM", "dumb")
+        _settle(patch, tmp_path_factory.mktemp("home"))
+        patch.setattr(repos, "templates", tmp_path_factory.mktemp("templates"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh HOME of this test's own; `$HOME/.gitconfig` holds the identity Ada Tester."""
+    folder = tmp_path_factory.mktemp("home")
+    _settle(monkeypatch, folder)
+    return folder
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A repository with one commit on `main` that holds the files of `repos.FILES`."""
+    return repos.make_repo(tmp_path / "repo")
