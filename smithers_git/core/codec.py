@@ -1,0 +1,107 @@
+"""The on-disk format: a frame as the files of one tree and the message of its commit. Pure, and readable by people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from smithers_git.core import events as ev
+from smithers_git.core.describe import describe, node_of
+from smithers_git.errors import FormatError
+from smithers_git.names import TaskKey, file_name
+
+FORMAT: Final = 1
+"""Raised when a program that knows only the former number would misread a frame."""
+
+FOLDER: Final = 64
+"""Files in one folder of outputs. Two levels keep a frame's new trees small at any length of a run: one flat folder
+costs 24 KB a frame at 2,000 steps and grows with it, folders of 64 cost 1.5 KB and do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that wrote a frame."""
+
+    pid: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameData:
+    """The content of `frame.json`."""
+
+    run: str
+    number: int
+    time: float
+    owner: Owner
+    events: tuple[ev.Event, ...]
+
+
+def dumps(value: Any) -> bytes:
+    """Canonical JSON: UTF-8, keys sorted, one space of indent, a line feed at the end; no NaN or Infinity.
+
+    Line by line, so that `git diff` of two outputs says something. Raises ValueError for what JSON cannot hold.
+    """
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    # A lone surrogate is valid in JSON text ("\ud800") but has no UTF-8 form.
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def encode(frame: FrameData) -> bytes:
+    """`frame.json` of a frame."""
+    return dumps(
+        {
+            "format": FORMAT,
+            "run": frame.run,
+            "number": frame.number,
+            "time": frame.time,
+            "owner": {"pid": frame.owner.pid, "host": frame.owner.host},
+            "events": [{"type": e.type, **e.model_dump(mode="json", exclude_defaults=True)} for e in frame.events],
+        }
+    )
+
+
+def decode(data: bytes, where: str) -> FrameData:
+    """The frame in `data`; raises FormatError, naming `where`, when it is damaged or newer than this program."""
+    try:
+        raw = json.loads(data)
+        if raw["format"] > FORMAT:
+            raise FormatError(
+                f"{where} was written in format {raw['format']}; this smithers knows up to {FORMAT}",
+                hint="update smithers-git",
+            )
+        owner = Owner(raw["owner"]["pid"], raw["owner"]["host"])
+        return FrameData(raw["run"], raw["number"], raw["time"], owner, tuple(ev.EVENTS.validate_python(raw["events"])))
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise FormatError(f"{where} is damaged: {error}", hint="git fsck tells whether the object is whole") from error
+
+
+def output_path(sequence: int, key: TaskKey) -> str:
+    """Where the `sequence`-th output (from 0) of a run is kept."""
+    return f"outputs/{sequence // FOLDER:03d}/{file_name(key.node)}@{key.iteration}.json"
+
+
+def transcript_path(number: int, key: TaskKey, attempt: int, chunk: int) -> str:
+    """Where a chunk of what an attempt said is kept; `number` is that of the frame."""
+    name = f"{file_name(key.node)}@{key.iteration}.{attempt}"
+    return f"transcripts/{number // FOLDER:03d}/{name}/{chunk:04d}.jsonl"
+
+
+def message(frame: FrameData) -> str:
+    """The commit message: what happened in one line, then trailers."""
+    lines = [f"frame {frame.number}: {subject(frame.events)}", "", f"Smithers-Run: {frame.run}"]
+    lines.append(f"Smithers-Frame: {frame.number}")
+    nodes = dict.fromkeys(name for e in frame.events if (name := node_of(e)))
+    lines.extend(f"Smithers-Node: {node}" for node in nodes)
+    return "\n".join(lines) + "\n"
+
+
+def subject(events: Sequence[ev.Event]) -> str:
+    """What the events of one frame say, in at most 100 characters."""
+    said = [text for text in map(describe, events) if text]
+    line = "; ".join(said) or "nothing"
+    return line if len(line) <= 100 else line[:99] + "…"

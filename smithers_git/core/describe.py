@@ -1,0 +1,57 @@
+"""Events in a few words, as the timeline, the logs and the commit subjects say them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smithers_git.core import events as ev
+from smithers_git.names import TaskKey
+
+
+def node_of(event: ev.Event) -> str | None:
+    """The node that the event is about, as `NODE` or `NODE@ITERATION`; None for an event of the whole run."""
+    iteration = getattr(event, "iteration", None)
+    node = getattr(event, "node", None)
+    return None if node is None or iteration is None else str(TaskKey(node, iteration))
+
+
+def describe(event: ev.Event) -> str:
+    """What happened, in one line."""
+    return _SAY[type(event)](event)
+
+
+def _failed(event: ev.TaskFailed) -> str:
+    line = event.message.partition("\n")[0]
+    return f"{node_of(event)} failed ({event.kind}): {line}" + ("" if event.final else "; tries again")
+
+
+def _loop_finished(event: ev.LoopFinished) -> str:
+    ended = "until holds" if event.reason == "until" else "reached its ceiling"
+    return f"{event.loop} {ended} after {event.iterations} iteration{'s' * (event.iterations != 1)}"
+
+
+_SAY: dict[type, Callable[[Any], str]] = {
+    ev.RunCreated: lambda e: f"run of {e.workflow} created",
+    ev.RunResumed: lambda e: "run resumed" + (" with a changed workflow" if e.accepted else ""),
+    ev.RunForked: lambda e: f"forked from {e.parent} at frame {e.frame}",
+    ev.RunFinished: lambda e: (
+        "run finished" + (f", {len(e.failed_children)} failed on the way" if e.failed_children else "")
+    ),
+    ev.RunFailed: lambda e: f"run failed: {e.error}",
+    ev.CancelRequested: lambda e: "cancel requested" + (f" by {e.by}" if e.by else ""),
+    ev.RunCancelled: lambda e: "run cancelled" + (f" by {e.by}" if e.by else ""),
+    ev.PauseRequested: lambda e: "pause requested" + (f" by {e.by}" if e.by else ""),
+    ev.TaskStarted: lambda e: f"{node_of(e)} started" + (f" with {e.agent}" if e.agent else ""),
+    ev.TaskFinished: lambda e: f"{node_of(e)} finished" + (" from the cache" if e.cached else ""),
+    ev.TaskFailed: _failed,
+    ev.TaskSkipped: lambda e: f"{node_of(e)} skipped: {e.reason}",
+    ev.TaskInterrupted: lambda e: f"{node_of(e)} interrupted: {e.reason}; it {e.next}",
+    ev.TaskReset: lambda e: f"reset {', '.join(e.nodes)}",
+    ev.LoopAdvanced: lambda e: f"{e.loop} goes on to iteration {e.iteration}",
+    ev.LoopFinished: _loop_finished,
+    ev.ApprovalRequested: lambda e: f"{node_of(e)} asks for approval",
+    ev.ApprovalDecided: lambda e: f"{node_of(e)} {'approved' if e.approved else 'denied'} by {e.by}",
+    ev.SpaceCreated: lambda e: f"workspace {e.space} created",
+    ev.SpaceSaved: lambda e: f"workspace {e.space} saved: {e.reason}",
+}

@@ -1,0 +1,255 @@
+"""What can happen to a run. Frames hold events; state, timeline, index and screens are derived from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+FailureKind = Literal[
+    "exit",  # a command ended with a non-zero code
+    "error",  # a Python function raised
+    "invalid",  # the output does not fit its model
+    "gate",  # a gate was red
+    "setup",  # the workspace could not be prepared
+    "timeout",
+    "idle",
+    "limit",
+    "overload",
+    "auth",
+    "refusal",
+    "bad_request",
+    "empty",
+    "crash",
+    "bug",
+    "budget",
+    "denied",
+    "cancelled",
+    "unstartable",
+]
+
+
+class _Record(BaseModel):
+    # Unknown keys are ignored so that an older program can read frames that a newer minor version wrote.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Usage(_Record):
+    """Tokens that an attempt used; `input` includes what came from the cache."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+
+
+class _NodeEvent(_Record):
+    node: str
+    iteration: int = 0
+
+
+class RunCreated(_Record):
+    type: Literal["run.created"] = "run.created"
+    run: str
+    workflow: str
+    """The name under which the workflow was found: a pack id or a path relative to the repository."""
+    entry: str
+    """The workflow's own file inside `source/`."""
+    input: dict[str, Any]
+    base: str
+    """Commit that the workspaces start from."""
+    branch: str | None = None
+    """The user's branch at that moment; where the results would land."""
+    dirty: bool = False
+    max_concurrency: int = 4
+    check: list[str] | None = None
+    """The project's own check command, as configured or detected at the start."""
+    version: str = ""
+
+
+class RunResumed(_Record):
+    type: Literal["run.resumed"] = "run.resumed"
+    accepted: list[str] = []
+    """Workflow files whose change the user accepted."""
+
+
+class RunForked(_Record):
+    type: Literal["run.forked"] = "run.forked"
+    run: str
+    parent: str
+    frame: int
+    input: dict[str, Any] | None = None
+
+
+class RunFinished(_Record):
+    type: Literal["run.finished"] = "run.finished"
+    failed_children: list[str] = []
+
+
+class RunFailed(_Record):
+    type: Literal["run.failed"] = "run.failed"
+    error: str
+    node: str | None = None
+    hint: str = ""
+
+
+class CancelRequested(_Record):
+    type: Literal["run.cancel-requested"] = "run.cancel-requested"
+    by: str = ""
+
+
+class RunCancelled(_Record):
+    type: Literal["run.cancelled"] = "run.cancelled"
+    by: str = ""
+
+
+class PauseRequested(_Record):
+    type: Literal["run.pause-requested"] = "run.pause-requested"
+    by: str = ""
+
+
+class TaskStarted(_NodeEvent):
+    type: Literal["task.started"] = "task.started"
+    attempt: int
+    agent: str | None = None
+    space: str = "main"
+    commit: str | None = None
+    """The code commit that the attempt starts from."""
+    session: str | None = None
+    """The conversation that is continued, when there is one."""
+
+
+class _AttemptEnd(_NodeEvent):
+    attempt: int
+    seconds: float = 0.0
+    agent: str | None = None
+    model: str | None = None
+    space: str = "main"
+    commit: str | None = None
+    """The code commit that holds what the attempt left; None when the workspace was not touched."""
+    session: str | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    """US dollars, as the agent says."""
+
+
+class TaskFinished(_AttemptEnd):
+    type: Literal["task.finished"] = "task.finished"
+    output: str | None = None
+    """Path of the output in the frame's tree."""
+    gates: list[str] = []
+    """The gate commands that were green on exactly this commit."""
+    cache_key: str | None = None
+    cached: bool = False
+
+
+class TaskFailed(_AttemptEnd):
+    type: Literal["task.failed"] = "task.failed"
+    kind: FailureKind
+    message: str
+    final: bool
+    retry_at: float | None = None
+    """Unix seconds before which the next attempt does not start."""
+    free: bool = False
+    """True when the failure does not count against `retries` (a rate limit)."""
+    continued: bool = False
+    """True when `continue_on_fail` lets the plan go on."""
+
+
+class TaskSkipped(_NodeEvent):
+    type: Literal["task.skipped"] = "task.skipped"
+    reason: str
+
+
+class TaskInterrupted(_NodeEvent):
+    """An attempt whose engine died, or was told to stop, before the attempt ended."""
+
+    type: Literal["task.interrupted"] = "task.interrupted"
+    attempt: int
+    reason: str
+    next: str = "starts again from its start tree"
+
+
+class TaskReset(_Record):
+    type: Literal["task.reset"] = "task.reset"
+    nodes: list[str]
+    by: str = ""
+
+
+class LoopAdvanced(_Record):
+    type: Literal["loop.advanced"] = "loop.advanced"
+    loop: str
+    iteration: int
+    inner: list[str] = []
+    """Loops inside this one: each goes on at its next iteration, with a fresh ceiling."""
+
+
+class LoopFinished(_Record):
+    type: Literal["loop.finished"] = "loop.finished"
+    loop: str
+    reason: Literal["until", "max"]
+    iterations: int
+
+
+class ApprovalRequested(_NodeEvent):
+    type: Literal["approval.requested"] = "approval.requested"
+    title: str
+    summary: str = ""
+    on_deny: Literal["fail", "continue", "skip"] = "fail"
+    commits: dict[str, str] = {}
+    """Workspace to code commit: what the person is shown."""
+    gate: bool = False
+    """True for `needs_approval` on a task, False for an Approval node of its own."""
+
+
+class ApprovalDecided(_NodeEvent):
+    type: Literal["approval.decided"] = "approval.decided"
+    approved: bool
+    by: str
+    note: str = ""
+    output: str | None = None
+
+
+class SpaceCreated(_Record):
+    type: Literal["space.created"] = "space.created"
+    space: str
+    branch: str
+    """Full ref name of the code branch."""
+    commit: str
+
+
+class SpaceSaved(_Record):
+    """Bytes that were found in a workspace outside of an attempt, kept before anything touches them."""
+
+    type: Literal["space.saved"] = "space.saved"
+    space: str
+    commit: str
+    reason: str
+    restored: str | None = None
+    """The commit that the workspace was then put back to; None when the saved bytes stay in place."""
+
+
+Event = Annotated[
+    RunCreated
+    | RunResumed
+    | RunForked
+    | RunFinished
+    | RunFailed
+    | CancelRequested
+    | RunCancelled
+    | PauseRequested
+    | TaskStarted
+    | TaskFinished
+    | TaskFailed
+    | TaskSkipped
+    | TaskInterrupted
+    | TaskReset
+    | LoopAdvanced
+    | LoopFinished
+    | ApprovalRequested
+    | ApprovalDecided
+    | SpaceCreated
+    | SpaceSaved,
+    Field(discriminator="type"),
+]
+
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])

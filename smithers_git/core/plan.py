@@ -1,0 +1,246 @@
+"""A rendered tree as a checked plan: every task with its place, its workspace and what it needs."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from smithers_git.core.nodes import MISSING, Approval, Branch, Loop, Node, Parallel, Sequence, Task, Worktree
+from smithers_git.errors import WorkflowError
+from smithers_git.names import identifier, is_node_id, is_space_id
+
+MAIN = "main"
+RESERVED = frozenset({"workspace"})
+"""Parameter names of `call=` functions that do not name a node."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One task or approval with its place in the plan."""
+
+    node: Task | Approval
+    space: str
+    loops: tuple[str, ...]
+    """Ids of the loops around it, outermost first."""
+    needs: tuple[str, ...] = ()
+    params: dict[str, str] = field(default_factory=dict)
+    """Parameter of the prompt or call function to the node whose output it gets."""
+
+
+@dataclass(slots=True)
+class LoopItem:
+    node: Loop
+    outer: tuple[str, ...]
+    inner: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SpaceItem:
+    node: Worktree
+    parent: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """A checked plan. The same tree always gives the same plan."""
+
+    root: Node
+    items: dict[str, Item] = field(default_factory=dict)
+    loops: dict[str, LoopItem] = field(default_factory=dict)
+    spaces: dict[str, SpaceItem] = field(default_factory=dict)
+
+    def shape(self) -> tuple[object, ...]:
+        """Ids and places, to compare two renders of the same state."""
+        return tuple((id, item.space, item.loops, item.needs) for id, item in self.items.items())
+
+
+def build(root: Node | None, where: str, known: frozenset[str] = frozenset()) -> Plan:
+    """The plan of a rendered tree; raises WorkflowError that names file, line and node.
+
+    Args:
+        root: what the workflow function returned; None is an empty plan.
+        where: file and line of the workflow function, for errors about the tree as a whole.
+        known: nodes that have an output although this render no longer mentions them; they may still be needed.
+    """
+    if root is None:
+        root = Sequence()
+    if not isinstance(root, Task | Approval | Sequence | Parallel | Branch | Loop | Worktree):
+        raise WorkflowError(
+            f"{where}: the workflow returned {root!r}", hint="return a plan node: Sequence(…), Task(…), Loop(…) or None"
+        )
+    plan = Plan(root)
+    _collect(plan, root, MAIN, ())
+    names = {identifier(id): id for id in plan.items} | {identifier(id): id for id in known if id not in plan.items}
+    for item in plan.items.values():
+        _link(plan, item, names, known)
+    if any(item.needs for item in plan.items.values()):
+        _refuse_cycles(plan)
+    return plan
+
+
+def _collect(plan: Plan, node: Node, space: str, loops: tuple[str, ...]) -> None:
+    if isinstance(node, Task | Approval):
+        _check_leaf(plan, node)
+        plan.items[node.id] = Item(node, space, loops)
+        return
+    if isinstance(node, Loop):
+        _check_loop(plan, node)
+        for outer in loops:
+            plan.loops[outer].inner.append(node.id)
+        plan.loops[node.id] = LoopItem(node, loops)
+        loops = (*loops, node.id)
+    elif isinstance(node, Worktree):
+        _check_space(plan, node)
+        plan.spaces[node.id] = SpaceItem(node, space)
+        space = node.id
+    for child in node.children:
+        _collect(plan, child, space, loops)
+
+
+def _refuse(node: Any, message: str, hint: str) -> WorkflowError:
+    return WorkflowError(f"{node.where}: {message}", hint=hint)
+
+
+def _check_id(plan: Plan, node: Task | Approval | Loop) -> None:
+    kind = type(node).__name__
+    if not isinstance(node.id, str) or not is_node_id(node.id):
+        raise _refuse(node, f"{node.id!r} cannot be the id of a {kind}", "use letters, digits and . _ : -")
+    twin = plan.items.get(node.id) or plan.loops.get(node.id)
+    if twin is not None:
+        raise _refuse(
+            node,
+            f"duplicate id {node.id!r}: it is already used at {twin.node.where}",
+            "give each node an id of its own, made from data: Task(f'test-{name}', …)",
+        )
+
+
+def _check_leaf(plan: Plan, node: Task | Approval) -> None:
+    _check_id(plan, node)
+    if isinstance(node, Approval):
+        if node.on_deny not in ("fail", "continue", "skip"):
+            raise _refuse(node, f"{node.id!r}: on_deny={node.on_deny!r}", "use 'fail', 'continue' or 'skip'")
+        return
+    given = [
+        name
+        for name, there in (
+            ("agent", bool(node.agent)),
+            ("run", node.run is not None),
+            ("call", node.call is not None),
+            ("value", node.value is not MISSING),
+        )
+        if there
+    ]
+    if len(given) != 1:
+        said = " and ".join(given) or "none of them"
+        raise _refuse(node, f"task {node.id!r} has {said}", "give exactly one of agent=, run=, call= or value=")
+    if node.agent and node.prompt is None:
+        raise _refuse(node, f"agent task {node.id!r} has no prompt", "add prompt='…' or prompt=ctx.prompt('file.md')")
+    if node.agent and node.output is None:
+        raise _refuse(node, f"agent task {node.id!r} has no output model", "add output=YourModel, a pydantic BaseModel")
+    if not node.agent and node.prompt is not None:
+        raise _refuse(node, f"task {node.id!r} has a prompt but no agent", "add agent='implement', or drop prompt=")
+    if node.retries < 0:
+        raise _refuse(node, f"task {node.id!r} has retries={node.retries}", "use 0 or more")
+    if node.run is not None and not node.run:
+        raise _refuse(node, f"task {node.id!r} has an empty command", "write run=['make', 'test'] or run='make test'")
+
+
+def _check_loop(plan: Plan, node: Loop) -> None:
+    _check_id(plan, node)
+    inner = next((child for child in node.children if isinstance(child, Loop)), None)
+    if inner is not None:
+        raise _refuse(
+            inner,
+            f"loop {inner.id!r} stands directly in loop {node.id!r}",
+            "put a Sequence between them, so that the outer pass has a body of its own: Loop(Sequence(Loop(…), …), …)",
+        )
+    if node.max_iterations < 1:
+        raise _refuse(node, f"loop {node.id!r} has max_iterations={node.max_iterations}", "use 1 or more")
+    if node.on_max not in ("fail", "return-last"):
+        raise _refuse(node, f"loop {node.id!r} has on_max={node.on_max!r}", "use 'fail' or 'return-last'")
+
+
+def _check_space(plan: Plan, node: Worktree) -> None:
+    if node.id == MAIN or not is_space_id(node.id):
+        raise _refuse(node, f"{node.id!r} cannot name a worktree", "use letters, digits, . _ - and not 'main'")
+    if node.id in plan.spaces:
+        twin = plan.spaces[node.id].node.where
+        raise _refuse(node, f"duplicate worktree {node.id!r}: it is already used at {twin}", "give it an id of its own")
+
+
+def _link(plan: Plan, item: Item, names: dict[str, str], known: frozenset[str]) -> None:
+    node = item.node
+    function = node.summary if isinstance(node, Approval) else (node.prompt if node.agent else node.call)
+    if callable(function):
+        item.params = _params(item, function, names)
+    wanted = dict.fromkeys((*node.needs, *item.params.values()))
+    for need in wanted:
+        if need in plan.items or need in known:
+            continue
+        close = difflib.get_close_matches(need, plan.items, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the plan has: {', '.join(plan.items)}"
+        raise _refuse(node, f"{node.id!r} needs {need!r}, which is not in the plan", hint)
+    item.needs = tuple(wanted)
+
+
+def _params(item: Item, function: Any, names: dict[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is not parameter.empty or name in RESERVED:
+            continue  # a default is the usual way to bind a loop variable; it names no node
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            raise _refuse(
+                item.node,
+                f"{item.node.id!r} asks for {name!r}, which is not in the plan",
+                f"did you mean {close[0]!r}?" if close else "name the parameter after a node (- and : become _)",
+            )
+        found[name] = names[name]
+    return found
+
+
+def gate_of(plan: Plan, item: Item, need: str) -> str | None:
+    """The loop that must be finished before `item` may use `need`: the outermost one around `need` but not `item`."""
+    target = plan.items[need]
+    shared = 0
+    while shared < min(len(item.loops), len(target.loops)) and item.loops[shared] == target.loops[shared]:
+        shared += 1
+    return target.loops[shared] if len(target.loops) > shared else None
+
+
+def _refuse_cycles(plan: Plan) -> None:
+    """Order in a Sequence and `needs` together must not form a circle: nothing in it could ever start."""
+    graph: TopologicalSorter[tuple[str, object]] = TopologicalSorter()
+
+    def place(node: Node, start: tuple[str, object], end: tuple[str, object]) -> None:
+        graph.add(end, start)
+        if isinstance(node, Task | Approval):
+            return
+        before = start
+        for child in node.children:
+            name: object = child.id if isinstance(child, Task | Approval | Loop) else id(child)
+            first, last = ("start", name), ("end", name)
+            graph.add(first, before if isinstance(node, Sequence | Loop | Worktree) else start)
+            graph.add(end, last)
+            place(child, first, last)
+            before = last
+
+    root = plan.root.id if isinstance(plan.root, Task | Approval | Loop) else id(plan.root)
+    place(plan.root, ("start", root), ("end", root))
+    for item in plan.items.values():
+        for need in item.needs:
+            if need in plan.items:
+                graph.add(("start", item.node.id), ("end", gate_of(plan, item, need) or need))
+    try:
+        graph.prepare()
+    except CycleError as error:
+        circle = list(dict.fromkeys(name for _, name in error.args[1] if isinstance(name, str) and name in plan.items))
+        first = plan.items[circle[0]].node
+        raise _refuse(
+            first,
+            f"deadlock: {' and '.join(map(repr, circle))} wait for each other",
+            "drop one of the needs, or reorder the tasks",
+        ) from None

@@ -1,0 +1,264 @@
+"""What happens next. `decide(plan, state, now)` is pure: the same arguments always give the same decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smithers_git.core import events as ev
+from smithers_git.core.nodes import Approval, Loop, Node, Parallel, Task
+from smithers_git.core.plan import Item, LoopItem, Plan, gate_of
+from smithers_git.core.state import State
+from smithers_git.names import TaskKey
+
+Outcome = Literal["done", "open", "failed"]
+
+FATAL: frozenset[ev.FailureKind] = frozenset(
+    {"auth", "bad_request", "refusal", "bug", "unstartable", "denied", "budget", "cancelled"}
+)
+"""Failures that the same attempt would meet again: never retried with the same agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A task that may start now."""
+
+    key: TaskKey
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a node does not go on."""
+
+    key: TaskKey
+    kind: Literal["approval", "retry", "needs", "slot", "running", "failed"]
+    reason: str
+    until: float | None = None
+
+
+@dataclass(slots=True)
+class Decision:
+    """What to do now. `events` are facts to record first; after them, decide again."""
+
+    events: list[ev.Event] = field(default_factory=list)
+    start: list[Start] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    wake_at: float | None = None
+    """Unix seconds of the next retry, when nothing else happens before."""
+
+
+@dataclass(slots=True)
+class _Group:
+    limit: int | None
+    running: int = 0
+
+
+@dataclass(slots=True)
+class _Walk:
+    plan: Plan
+    state: State
+    now: float
+    decision: Decision
+    ready: list[tuple[Start, tuple[_Group, ...]]] = field(default_factory=list)
+    failed: list[TaskKey] = field(default_factory=list)
+    loop_failed: LoopItem | None = None
+
+
+def decide(plan: Plan, state: State, now: float) -> Decision:
+    """What starts, what waits and for what, what is recorded at once, and whether the run is over.
+
+    Depth-first, left to right; a task starts only when its groups and the run have a free slot. After a failure
+    nothing new starts; what is in flight ends first, then the run fails.
+    """
+    walk = _Walk(plan, state, now, Decision())
+    decision = walk.decision
+    if state.end is not None:
+        return decision
+    outcome = _visit(walk, plan.root, ())
+    if decision.events:
+        # Facts first: they can change everything behind them. Starting waits for the next decision.
+        return decision
+    if outcome == "failed" or walk.failed or walk.loop_failed:
+        if not state.running:
+            decision.events.append(_run_failed(walk))
+        return decision
+    if outcome == "done" and not state.running:
+        decision.events.append(ev.RunFinished(failed_children=_failed_children(state)))
+        return decision
+    _fill_slots(walk)
+    if not (decision.start or decision.waits or state.running):
+        decision.events.append(
+            ev.RunFailed(
+                error="deadlock: nothing can start and nothing is waited for", hint="smithers graph shows the plan"
+            )
+        )
+    return decision
+
+
+def _fill_slots(walk: _Walk) -> None:
+    free = walk.state.max_concurrency - len(walk.state.running)
+    for start, groups in walk.ready:
+        if free <= 0 or any(group.limit is not None and group.running >= group.limit for group in groups):
+            walk.decision.waits.append(Wait(start.key, "slot", "waits for a free slot"))
+            continue
+        walk.decision.start.append(start)
+        free -= 1
+        for group in groups:
+            group.running += 1
+
+
+def _visit(walk: _Walk, node: Node, groups: tuple[_Group, ...]) -> Outcome:
+    if isinstance(node, Task | Approval):
+        return _visit_leaf(walk, node, groups)
+    if isinstance(node, Loop):
+        return _visit_loop(walk, node, groups)
+    if isinstance(node, Parallel):
+        group = _Group(node.max_concurrency)
+        outcomes = [_visit(walk, child, (*groups, group)) for child in node.children]
+        if "failed" in outcomes:
+            return "failed"
+        return "open" if "open" in outcomes else "done"
+    return _visit_sequence(walk, node.children, groups)
+
+
+def _visit_sequence(walk: _Walk, children: tuple[Node, ...], groups: tuple[_Group, ...]) -> Outcome:
+    done = walk.state.done
+    for child in children:
+        # The common case, thousands of finished tasks in a row outside any loop, costs one set look-up each.
+        if isinstance(child, Task) and child.key in done and not walk.plan.items[child.id].loops:
+            continue
+        outcome = _visit(walk, child, groups)
+        if outcome != "done":
+            return outcome
+    return "done"
+
+
+def _key(walk: _Walk, item: Item) -> TaskKey:
+    if not item.loops:
+        return item.node.key
+    return TaskKey(item.node.id, walk.state.loop(item.loops[-1]).iteration)
+
+
+def _visit_leaf(walk: _Walk, node: Task | Approval, groups: tuple[_Group, ...]) -> Outcome:
+    item = walk.plan.items[node.id]
+    key, state = _key(walk, item), walk.state
+    if key in state.done:
+        return "done"
+    known = state.node(key)
+    if known.status == "failed":
+        walk.failed.append(key)
+        return "failed"
+    if key in state.running:
+        for group in groups:
+            group.running += 1
+        walk.decision.waits.append(Wait(key, "running", f"attempt {known.attempt} is running"))
+        return "open"
+    if isinstance(node, Task) and node.skip_if:
+        walk.decision.events.append(ev.TaskSkipped(node=key.node, iteration=key.iteration, reason="skip_if"))
+        return "open"
+    missing = [need for need in item.needs if not _satisfied(walk, item, need)]
+    if missing:
+        walk.decision.waits.append(Wait(key, "needs", f"waits for {', '.join(missing)}"))
+        return "open"
+    if not _approved(walk, item, key):
+        return "open"
+    if known.retry_at is not None and known.retry_at > walk.now:
+        walk.decision.waits.append(Wait(key, "retry", f"tries again: {known.error}", until=known.retry_at))
+        walk.decision.wake_at = min(walk.decision.wake_at or known.retry_at, known.retry_at)
+        return "open"
+    walk.ready.append((Start(key, item), groups))
+    return "open"
+
+
+def _satisfied(walk: _Walk, item: Item, need: str) -> bool:
+    target = walk.plan.items.get(need)
+    if target is None:
+        return need in walk.state.latest
+    gate = gate_of(walk.plan, item, need)
+    if gate is not None:
+        return walk.state.loop(gate).finished is not None
+    return _key(walk, target) in walk.state.done
+
+
+def _approved(walk: _Walk, item: Item, key: TaskKey) -> bool:
+    """Whether nothing waits for a person here; asks when nobody was asked yet."""
+    node = item.node
+    if isinstance(node, Task) and not node.needs_approval:
+        return True
+    asked = walk.state.approvals.get(key)
+    if asked is not None:
+        if asked.approved is None:
+            walk.decision.waits.append(Wait(key, "approval", asked.title))
+        return asked.approved is True
+    if isinstance(node, Approval):
+        title, on_deny, gate = node.title, node.on_deny, False
+    else:
+        title = node.needs_approval if isinstance(node.needs_approval, str) else f"start {node.label}"
+        on_deny, gate = "fail", True
+    commits = {space: known.commit for space, known in walk.state.spaces.items()}
+    request = ev.ApprovalRequested(
+        node=key.node, iteration=key.iteration, title=title, on_deny=on_deny, gate=gate, commits=commits
+    )
+    walk.decision.events.append(request)
+    return False
+
+
+def _visit_loop(walk: _Walk, node: Loop, groups: tuple[_Group, ...]) -> Outcome:
+    item, loop = walk.plan.loops[node.id], walk.state.loop(node.id)
+    if loop.finished == "max" and node.on_max == "fail":
+        walk.loop_failed = item
+        return "failed"
+    if loop.finished is not None:
+        return "done"
+    outcome = _visit_sequence(walk, node.children, groups)
+    if outcome != "done":
+        return outcome
+    passes = loop.iteration - loop.base + 1
+    if node.until or passes >= node.max_iterations:
+        reason: Literal["until", "max"] = "until" if node.until else "max"
+        walk.decision.events.append(ev.LoopFinished(loop=node.id, reason=reason, iterations=passes))
+    else:
+        walk.decision.events.append(ev.LoopAdvanced(loop=node.id, iteration=loop.iteration + 1, inner=list(item.inner)))
+    return "open"
+
+
+def _run_failed(walk: _Walk) -> ev.RunFailed:
+    if walk.failed:
+        key = walk.failed[0]
+        return ev.RunFailed(
+            error=f"{key} failed: {walk.state.node(key).error}",
+            node=str(key),
+            hint=f"smithers retry-task {walk.state.run} {key}",
+        )
+    assert walk.loop_failed is not None
+    loop = walk.loop_failed.node
+    return ev.RunFailed(
+        error=f"loop {loop.id} reached its ceiling of {loop.max_iterations} iterations and `until` never held",
+        node=loop.id,
+        hint="raise max_iterations, or use on_max='return-last' to go on with the last result",
+    )
+
+
+def _failed_children(state: State) -> list[str]:
+    return sorted(str(key) for key, node in state.nodes.items() if node.status == "failed" and node.continued)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    final: bool
+    at: float | None
+
+
+def after_failure(task: Task, failures: int, kind: ev.FailureKind, now: float, chance: float) -> Retry:
+    """Whether the `failures`-th failure (from 1) of `task` ends it, else when the next attempt may start.
+
+    A failure that the same agent would meet again goes straight to the next agent of the chain, if there is one.
+    """
+    if kind in FATAL:
+        return Retry(final=failures >= len(task.agent), at=now)
+    if kind == "invalid" and not task.agent:
+        return Retry(final=True, at=None)  # the same function gives the same wrong value
+    if failures > task.retries:
+        return Retry(final=True, at=None)
+    return Retry(final=False, at=now + task.backoff.pause(failures, chance))

@@ -1,0 +1,57 @@
+"""The shape of `.smithers/config.toml`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class WorktreeSettings(_Section):
+    """How a new worktree is made ready for work."""
+
+    root: str | None = None
+    """Folder that holds all worktrees; default: outside the checkout, below $XDG_STATE_HOME/smithers."""
+    copy_: list[str] = Field(default=[], alias="copy")
+    """Files or globs of the main checkout to copy, say `.env`."""
+    symlink: list[str] = []
+    """Files or folders of the main checkout to link, say `node_modules`."""
+    setup: str | list[str] | None = None
+    """Command to run in a new worktree before any task."""
+    teardown: str | list[str] | None = None
+    """Command to run before a worktree is removed."""
+
+
+class AgentSettings(_Section):
+    """What this repository changes in an agent profile."""
+
+    model: str | None = None
+    permission: Literal["read", "edit", "full"] | None = None
+    program: str | None = None
+    """Path of the CLI, when it is not on PATH under its own name."""
+    env: dict[str, str] = {}
+    """Variables to set for the CLI."""
+    pass_env: list[str] = []
+    """Names of further variables to let through to the CLI."""
+    args: list[str] = []
+    """Further arguments, put after the profile's own."""
+
+
+class RunSettings(_Section):
+    max_concurrency: int = Field(default=4, ge=1, le=64)
+
+
+class Settings(_Section):
+    """The whole file; every key has a default."""
+
+    check: str | list[str] | None = None
+    """The project's own check command; detected when it is not given."""
+    run: RunSettings = RunSettings()
+    pools: dict[str, list[str]] = {}
+    """Named fallback chains of agents: smart, fast, implement, review, plan, research, or names of your own."""
+    agents: dict[str, AgentSettings] = {}
+    worktree: WorktreeSettings = WorktreeSettings()

@@ -1,0 +1,363 @@
+"""The state of a run: a fold over its events. `apply` is the only place where a status changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from smithers_git.core import events as ev
+from smithers_git.names import TaskKey
+
+Status = Literal["pending", "running", "waiting", "finished", "failed", "skipped"]
+
+
+@dataclass(slots=True)
+class NodeState:
+    """What is known of one node in one iteration."""
+
+    status: Status = "pending"
+    attempt: int = 0
+    """Number of the last attempt that was started; 0 before the first."""
+    failures: int = 0
+    """Failed attempts that count against `retries`."""
+    retry_at: float | None = None
+    error: str | None = None
+    kind: str | None = None
+    output: str | None = None
+    """Path of the output in the frame's tree."""
+    agent: str | None = None
+    session: str | None = None
+    session_agent: str | None = None
+    """The agent profile that `session` belongs to."""
+    space: str = "main"
+    commit: str | None = None
+    tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    continued: bool = False
+    cached: bool = False
+
+
+@dataclass(slots=True)
+class LoopState:
+    iteration: int = 0
+    base: int = 0
+    """The iteration at which the loop began in this pass of an enclosing loop."""
+    finished: Literal["until", "max"] | None = None
+
+
+@dataclass(slots=True)
+class ApprovalState:
+    title: str
+    summary: str
+    requested: float
+    commits: dict[str, str]
+    on_deny: Literal["fail", "continue", "skip"] = "fail"
+    gate: bool = False
+    approved: bool | None = None
+    by: str | None = None
+    note: str = ""
+
+
+@dataclass(slots=True)
+class SpaceState:
+    branch: str
+    commit: str
+    base: str
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a run is, besides the outputs themselves, which stay in the frame's tree."""
+
+    run: str = ""
+    workflow: str = ""
+    entry: str = ""
+    parent: str | None = None
+    parent_frame: int | None = None
+    input: dict[str, Any] = field(default_factory=dict)
+    base: str = ""
+    branch: str | None = None
+    check: list[str] | None = None
+    max_concurrency: int = 4
+    number: int = -1
+    """Number of the last frame; -1 before frame 0."""
+    created: float = 0.0
+    updated: float = 0.0
+    end: Literal["finished", "failed", "cancelled"] | None = None
+    error: str | None = None
+    error_hint: str = ""
+    failed_children: list[str] = field(default_factory=list)
+    pause_requested: bool = False
+    cancel_requested: str | None = None
+    nodes: dict[TaskKey, NodeState] = field(default_factory=dict)
+    done: set[TaskKey] = field(default_factory=set)
+    """Keys that let their dependents go on: finished, skipped, or failed with `continue_on_fail`."""
+    running: dict[TaskKey, int] = field(default_factory=dict)
+    """Attempts that were started and have not ended, by key."""
+    latest: dict[str, int] = field(default_factory=dict)
+    """The highest iteration of a node that has an output."""
+    outputs: int = 0
+    """How many output files were ever written; decides the folder of the next."""
+    loops: dict[str, LoopState] = field(default_factory=dict)
+    approvals: dict[TaskKey, ApprovalState] = field(default_factory=dict)
+    spaces: dict[str, SpaceState] = field(default_factory=dict)
+    tokens: int = 0
+    cost: float = 0.0
+
+    def node(self, key: TaskKey) -> NodeState:
+        """The state of `key`; a fresh one, not kept, when nothing happened to it yet."""
+        return self.nodes.get(key) or NodeState()
+
+    def loop(self, loop: str) -> LoopState:
+        return self.loops.get(loop) or LoopState()
+
+    def waiting(self) -> list[TaskKey]:
+        """Approvals that nobody has decided yet, oldest first."""
+        return [key for key, approval in self.approvals.items() if approval.approved is None]
+
+
+def apply(state: State, event: ev.Event, at: float) -> State:
+    """Fold one event, which happened at `at` (Unix seconds), into `state`; changes and returns it."""
+    _APPLY[type(event)](state, event, at)
+    state.updated = at
+    return state
+
+
+def _node(state: State, event: Any) -> tuple[TaskKey, NodeState]:
+    key = TaskKey(event.node, event.iteration)
+    node = state.nodes.get(key)
+    if node is None:
+        node = state.nodes[key] = NodeState()
+    return key, node
+
+
+def _created(state: State, event: ev.RunCreated, at: float) -> None:
+    state.run, state.workflow, state.entry = event.run, event.workflow, event.entry
+    state.input, state.base, state.branch = event.input, event.base, event.branch
+    state.check, state.max_concurrency, state.created = event.check, event.max_concurrency, at
+
+
+def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
+    state.pause_requested = False
+    state.cancel_requested = None
+    if state.end in ("failed", "cancelled"):
+        state.end, state.error, state.error_hint = None, None, ""
+        state.failed_children = []
+        _try_again(state)
+
+
+def _try_again(state: State) -> None:
+    """Going on after a failure gives what failed a fresh round: new attempts, a new question, another look at a loop."""
+    for key, node in state.nodes.items():
+        if node.status == "failed" and not node.continued:
+            node.status, node.failures, node.retry_at = "pending", 0, None
+            state.approvals.pop(key, None)
+    for loop in state.loops.values():
+        if loop.finished == "max":
+            loop.finished = None
+
+
+def _forked(state: State, event: ev.RunForked, at: float) -> None:
+    state.parent, state.parent_frame, state.run = event.parent, event.frame, event.run
+    if event.input is not None:
+        state.input = event.input
+    state.created = at
+    state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
+    state.pause_requested, state.cancel_requested = False, None
+    for key in list(state.running):
+        _stop(state, key)
+    for space in state.spaces.values():
+        space.base = space.commit
+
+
+def _finished(state: State, event: ev.RunFinished, at: float) -> None:
+    state.end, state.failed_children = "finished", event.failed_children
+
+
+def _failed(state: State, event: ev.RunFailed, at: float) -> None:
+    state.end, state.error, state.error_hint = "failed", event.error, event.hint
+
+
+def _cancel_requested(state: State, event: ev.CancelRequested, at: float) -> None:
+    state.cancel_requested = event.by or "unknown"
+
+
+def _cancelled(state: State, event: ev.RunCancelled, at: float) -> None:
+    state.end, state.cancel_requested = "cancelled", None
+    for key in list(state.running):
+        _stop(state, key)
+
+
+def _pause_requested(state: State, event: ev.PauseRequested, at: float) -> None:
+    state.pause_requested = True
+
+
+def _stop(state: State, key: TaskKey) -> None:
+    state.running.pop(key, None)
+    node = state.nodes[key]
+    if node.status == "running":
+        node.status = "pending"
+
+
+def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
+    key, node = _node(state, event)
+    node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
+    node.agent, node.space, node.retry_at = event.agent, event.space, None
+    state.running[key] = event.attempt
+
+
+def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> None:
+    at_least = max(node.attempt, event.attempt)
+    node.attempt, node.seconds, node.space = at_least, node.seconds + event.seconds, event.space
+    node.agent = event.agent or node.agent
+    if event.session:
+        node.session, node.session_agent = event.session, event.agent
+    if event.usage:
+        spent = event.usage.input + event.usage.output
+        node.tokens += spent
+        state.tokens += spent
+    if event.cost:
+        node.cost += event.cost
+        state.cost += event.cost
+    if event.commit:
+        node.commit = event.commit
+        space = state.spaces.get(event.space)
+        if space is not None:
+            space.commit = event.commit
+    state.running.pop(key, None)
+
+
+def _has_output(state: State, key: TaskKey, node: NodeState, path: str | None) -> None:
+    if path is None:
+        return
+    if node.output != path:
+        state.outputs += 1
+    node.output = path
+    if state.latest.get(key.node, -1) < key.iteration:
+        state.latest[key.node] = key.iteration
+
+
+def _task_finished(state: State, event: ev.TaskFinished, at: float) -> None:
+    key, node = _node(state, event)
+    _attempt_ended(state, node, key, event)
+    node.status, node.error, node.kind, node.ended, node.cached = "finished", None, None, at, event.cached
+    if node.started is None:
+        node.started = at
+    _has_output(state, key, node, event.output)
+    state.done.add(key)
+
+
+def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
+    key, node = _node(state, event)
+    _attempt_ended(state, node, key, event)
+    node.error, node.kind, node.ended = event.message, event.kind, at
+    node.failures += 0 if event.free else 1
+    node.retry_at = None if event.final else event.retry_at
+    node.status = "failed" if event.final else "pending"
+    node.continued = event.continued
+    if event.final and event.continued:
+        state.done.add(key)
+
+
+def _task_skipped(state: State, event: ev.TaskSkipped, at: float) -> None:
+    key, node = _node(state, event)
+    node.status, node.ended, node.error = "skipped", at, event.reason
+    state.done.add(key)
+
+
+def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> None:
+    key, node = _node(state, event)
+    node.attempt = max(node.attempt, event.attempt)
+    _stop(state, key)
+    node.ended, node.error = at, event.reason
+
+
+def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
+    names = set(event.nodes)
+    for key in [key for key in state.nodes if key.node in names]:
+        old = state.nodes[key]
+        # The attempt number goes on, so that no transcript or log of an earlier attempt is overwritten.
+        state.nodes[key] = NodeState(attempt=old.attempt, tokens=old.tokens, cost=old.cost)
+        state.done.discard(key)
+        state.running.pop(key, None)
+        state.approvals.pop(key, None)
+    for name in names:
+        state.latest.pop(name, None)
+        state.loops.pop(name, None)
+    state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
+
+
+def _loop_advanced(state: State, event: ev.LoopAdvanced, at: float) -> None:
+    loop = state.loops.setdefault(event.loop, LoopState())
+    loop.iteration = event.iteration
+    for name in event.inner:
+        inner = state.loops.setdefault(name, LoopState())
+        inner.iteration += 1
+        inner.base, inner.finished = inner.iteration, None
+
+
+def _loop_finished(state: State, event: ev.LoopFinished, at: float) -> None:
+    state.loops.setdefault(event.loop, LoopState()).finished = event.reason
+
+
+def _approval_requested(state: State, event: ev.ApprovalRequested, at: float) -> None:
+    key, node = _node(state, event)
+    node.status = "waiting"
+    state.approvals[key] = ApprovalState(
+        event.title, event.summary, at, event.commits, on_deny=event.on_deny, gate=event.gate
+    )
+
+
+def _approval_decided(state: State, event: ev.ApprovalDecided, at: float) -> None:
+    key, node = _node(state, event)
+    approval = state.approvals[key]
+    approval.approved, approval.by, approval.note = event.approved, event.by, event.note
+    node.ended = at
+    if event.approved and approval.gate:
+        node.status = "pending"
+    elif event.approved or approval.on_deny == "continue":
+        node.status = "finished"
+        state.done.add(key)
+    elif approval.on_deny == "skip":
+        node.status, node.error = "skipped", f"denied by {event.by}"
+        state.done.add(key)
+    else:
+        node.status, node.kind = "failed", "denied"
+        node.error = f"denied by {event.by}" + (f": {event.note}" if event.note else "")
+    _has_output(state, key, node, event.output)
+
+
+def _space_created(state: State, event: ev.SpaceCreated, at: float) -> None:
+    state.spaces[event.space] = SpaceState(event.branch, event.commit, event.commit)
+
+
+def _space_saved(state: State, event: ev.SpaceSaved, at: float) -> None:
+    state.spaces[event.space].commit = event.restored or event.commit
+
+
+_APPLY: dict[type, Callable[[State, Any, float], None]] = {
+    ev.RunCreated: _created,
+    ev.RunResumed: _resumed,
+    ev.RunForked: _forked,
+    ev.RunFinished: _finished,
+    ev.RunFailed: _failed,
+    ev.CancelRequested: _cancel_requested,
+    ev.RunCancelled: _cancelled,
+    ev.PauseRequested: _pause_requested,
+    ev.TaskStarted: _task_started,
+    ev.TaskFinished: _task_finished,
+    ev.TaskFailed: _task_failed,
+    ev.TaskSkipped: _task_skipped,
+    ev.TaskInterrupted: _task_interrupted,
+    ev.TaskReset: _task_reset,
+    ev.LoopAdvanced: _loop_advanced,
+    ev.LoopFinished: _loop_finished,
+    ev.ApprovalRequested: _approval_requested,
+    ev.ApprovalDecided: _approval_decided,
+    ev.SpaceCreated: _space_created,
+    ev.SpaceSaved: _space_saved,
+}

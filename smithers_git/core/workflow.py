@@ -1,0 +1,154 @@
+"""What a workflow author imports: `@workflow` and the context that it hands to the workflow function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from pydantic import BaseModel, ValidationError
+
+from smithers_git.core.nodes import Node
+from smithers_git.core.state import State
+from smithers_git.errors import UsageError, WorkflowError
+from smithers_git.names import TaskKey
+
+I = TypeVar("I", bound=BaseModel)  # noqa: E741
+M = TypeVar("M", bound=BaseModel)
+
+
+class NoInput(BaseModel):
+    """The input of a workflow that takes none."""
+
+
+class Outputs(Protocol):
+    """Where validated outputs are read from."""
+
+    def load(self, path: str) -> Any:
+        """The JSON value at `path` of the newest frame's tree."""
+
+
+class Prompts(Protocol):
+    """Where prompt files are read from."""
+
+    def render(self, name: str, values: Mapping[str, Any]) -> str:
+        """The prompt file `name`, filled in; raises WorkflowError when it is missing or asks for an unknown value."""
+
+
+class Context(Generic[I]):
+    """What a workflow function may read. It notes what was read: only a change of that renders the workflow again."""
+
+    def __init__(self, request: I, state: State, outputs: Outputs, prompts: Prompts) -> None:
+        self.input: I = request
+        self.run: str = state.run
+        self.check: list[str] | None = state.check
+        """The project's own check command (configured or detected), as recorded when the run started."""
+        self._state, self._outputs, self._prompts = state, outputs, prompts
+        self.reads: set[str] = set()
+
+    def latest(self, model: type[M], node: str) -> M | None:
+        """The output of `node` in its newest iteration; None until there is one."""
+        self.reads.add(node)
+        iteration = self._state.latest.get(node)
+        return None if iteration is None else self._load(model, TaskKey(node, iteration))
+
+    def output(self, model: type[M], node: str, iteration: int = 0) -> M | None:
+        """The output of `node` in one iteration; None until there is one."""
+        self.reads.add(node)
+        return self._load(model, TaskKey(node, iteration))
+
+    def all(self, model: type[M], node: str) -> list[M]:
+        """The outputs of `node` in every iteration that has one, oldest first."""
+        self.reads.add(node)
+        keys = [TaskKey(node, number) for number in range(self._state.latest.get(node, -1) + 1)]
+        return [found for key in keys if (found := self._load(model, key)) is not None]
+
+    def error(self, node: str) -> str | None:
+        """Why `node` failed or was skipped in its newest iteration; None when it did not."""
+        self.reads.add(node)
+        keys = [key for key in self._state.nodes if key.node == node]
+        return self._state.nodes[max(keys)].error if keys else None
+
+    def iteration(self, loop: str) -> int:
+        """The pass that a loop is in, from 0."""
+        self.reads.add(loop)
+        state = self._state.loop(loop)
+        return state.iteration - state.base
+
+    def prompt(self, name: str, **values: Any) -> str:
+        """The Markdown prompt file `name` of the pack's `prompts` folder, a Jinja template, filled in."""
+        return self._prompts.render(name, {"input": self.input, "check": self.check, **values})
+
+    def _load(self, model: type[M], key: TaskKey) -> M | None:
+        path = self._state.node(key).output
+        if path is None:
+            return None
+        try:
+            return model.model_validate(self._outputs.load(path))
+        except ValidationError as error:
+            raise WorkflowError(
+                f"the output of {key} is not a {model.__name__}: {first_issue(error)}",
+                hint=f"read it with the model that the task {key.node!r} declares as output",
+            ) from error
+
+
+def first_issue(error: ValidationError) -> str:
+    """The first issue of a pydantic error as `path: what is wrong`."""
+    issue = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(str(part) for part in issue["loc"])
+    return f"{path}: {issue['msg']}" if path else str(issue["msg"])
+
+
+class Workflow(Generic[I]):
+    """A workflow function with the model of its input."""
+
+    def __init__(self, render: Callable[[Context[I]], Node | None], request: type[I], name: str) -> None:
+        self.render = render
+        self.request = request
+        self.name = name
+        self.summary = (inspect.getdoc(render) or "").partition("\n")[0]
+
+    @property
+    def where(self) -> str:
+        """File and line of the function."""
+        code = self.render.__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    def parse(self, value: Mapping[str, Any]) -> I:
+        """`value` as this workflow's input; raises UsageError naming the field."""
+        try:
+            return self.request.model_validate(dict(value))
+        except ValidationError as error:
+            fields = ", ".join(self.request.model_fields) or "none"
+            raise UsageError(
+                f"the input does not fit workflow {self.name!r}: {first_issue(error)}",
+                hint=f"its fields are: {fields}; give them with --input '{{…}}' or --prompt TEXT",
+            ) from error
+
+
+@overload
+def workflow(function: Callable[[Context[NoInput]], Node | None], /) -> Workflow[NoInput]: ...
+
+
+@overload
+def workflow(
+    *, input: type[I], name: str | None = None
+) -> Callable[[Callable[[Context[I]], Node | None]], Workflow[I]]: ...
+
+
+def workflow(
+    function: Callable[..., Node | None] | None = None,
+    /,
+    *,
+    input: type[BaseModel] = NoInput,
+    name: str | None = None,
+) -> Any:
+    """Make a workflow of a function that takes a Context and returns a plan node.
+
+    The function must be pure: the same context gives the same tree, without clock, chance or files.
+    """
+
+    def wrap(render: Callable[..., Node | None]) -> Workflow[Any]:
+        return Workflow(render, input, name or render.__name__)
+
+    return wrap(function) if function is not None else wrap

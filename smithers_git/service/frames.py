@@ -1,0 +1,213 @@
+"""Append, read and walk the frames of a run: objects first, then the ref, only then the index.
+
+A crash between any two of these leaves a loose object, or an index that is one frame behind, never a lie.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smithers_git.core import codec
+from smithers_git.core import events as ev
+from smithers_git.core.codec import FrameData, Owner
+from smithers_git.core.state import State, apply
+from smithers_git.edge.git.objects import TREE, Objects
+from smithers_git.edge.index import Index
+from smithers_git.errors import FormatError, RunNotFound
+from smithers_git.names import run_ref
+from smithers_git.service.tree import FrameTree
+
+_REMEMBERED: Final = 64
+"""Outputs kept parsed; the ones that a render reads again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame as it stands in git."""
+
+    commit: str
+    tree: str
+    data: FrameData
+
+
+def read_frame(objects: Objects, commit: str) -> Frame:
+    """The frame in one commit; raises FormatError when it holds none."""
+    found = objects.read_commit(commit)
+    blob = objects.find(found.tree, "frame.json")
+    if blob is None:
+        raise FormatError(
+            f"commit {commit[:12]} is not a frame", hint="smithers timeline RUN lists the frames of a run"
+        )
+    return Frame(commit, found.tree, codec.decode(objects.read_blob(blob), f"frame {commit[:12]}"))
+
+
+def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[Frame]:
+    """Frames from `tip` back along first parents, `stop` excluded; a fork's walk goes on into its parent run."""
+    commit: str | None = tip
+    while commit is not None and commit != stop:
+        frame = read_frame(objects, commit)
+        yield frame
+        # A frame's first parent is the frame before it; frame 0 has only code commits as parents.
+        parents = objects.read_commit(commit).parents
+        commit = parents[0] if frame.data.number > 0 else None
+
+
+class Chain:
+    """The frames of one run, as this process knows them: the tip, the state that they fold to, and the next tree.
+
+    Events are applied with `add` and become durable with `commit`. When `commit` raises RefMoved, what was added is
+    gone: call `reload` and decide again.
+    """
+
+    def __init__(self, objects: Objects, run: str, owner: Owner, index: Index | None = None) -> None:
+        self.run = run
+        self.ref = run_ref(run)
+        self.objects = objects
+        self.owner = owner
+        self.index = index
+        self.tip: str | None = None
+        self.state = State()
+        self.tree = FrameTree(objects)
+        self._pending: list[ev.Event] = []
+        self._files: dict[str, bytes] = {}
+        self._dropped: list[str] = []
+        self._values: OrderedDict[str, Any] = OrderedDict()
+
+    @classmethod
+    def open(cls, objects: Objects, run: str, owner: Owner, index: Index | None = None) -> Chain:
+        """The chain of an existing run; raises RunNotFound."""
+        chain = cls(objects, run, owner, index)
+        chain.reload()
+        if chain.tip is None:
+            raise RunNotFound(f"there is no run {run!r} in this repository", hint="smithers ps --all lists the runs")
+        return chain
+
+    def reload(self) -> bool:
+        """Catch up with the ref; returns whether it had moved. What was added and not committed is dropped."""
+        tip = self.objects.ref(self.ref)
+        if tip == self.tip and not self._pending:
+            return False
+        known = None if self._pending else self.tip
+        frames = list(walk(self.objects, tip, known)) if tip else []
+        behind = bool(frames) and known is not None and frames[-1].data.number == self.state.number + 1
+        if not behind:
+            self.state = State()
+        for frame in reversed(frames):
+            self._fold(frame)
+        self.tip = tip
+        self.tree = FrameTree(self.objects, frames[0].tree if frames else None)
+        self._pending, self._files, self._dropped = [], {}, []
+        self._values.clear()
+        return True
+
+    def at(self, commit: str) -> State:
+        """The state of an earlier frame of this run."""
+        state = State()
+        for frame in reversed(list(walk(self.objects, commit))):
+            for event in frame.data.events:
+                apply(state, event, frame.data.time)
+            state.number = frame.data.number
+        return state
+
+    def _fold(self, frame: Frame) -> None:
+        for event in frame.data.events:
+            apply(self.state, event, frame.data.time)
+        self.state.number = frame.data.number
+
+    def add(self, event: ev.Event, at: float) -> None:
+        """Apply an event that the next frame will hold."""
+        self._pending.append(event)
+        apply(self.state, event, at)
+
+    def put(self, path: str, data: bytes) -> None:
+        """A file that the next frame will hold."""
+        self._files[path] = data
+        self._values.pop(path, None)
+
+    def put_output(self, path: str, value: Any) -> None:
+        """A validated output that the next frame will hold; readable through `load` at once."""
+        self.put(path, codec.dumps(value))
+        self._remember(path, value)
+
+    def drop(self, path: str) -> None:
+        """Leave `path` out of the next frame."""
+        self._dropped.append(path)
+        self._values.pop(path, None)
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._pending)
+
+    def commit(self, at: float) -> str | None:
+        """Write what was added as one frame, publish it, index it; returns its commit, None when nothing was added.
+
+        Raises RefMoved when another process wrote a frame first, StorageError when the disk refuses. After either,
+        what was added is not in the run: `reload` before going on.
+        """
+        if not self._pending:
+            return None
+        frame = FrameData(self.run, self.state.number + 1, at, self.owner, tuple(self._pending))
+        commit = self._write(frame)
+        self.objects.advance(self.ref, self.tip, commit)
+        self.tip, self.state.number = commit, frame.number
+        self._pending, self._files, self._dropped = [], {}, []
+        if self.index is not None:
+            self.index.record(self.state, commit)
+        return commit
+
+    def _write(self, frame: FrameData) -> str:
+        objects, tree = self.objects, self.tree
+        for path in self._dropped:
+            tree.remove(path)
+        for path, data in self._files.items():
+            tree.put(path, objects.write_blob(data))
+        tree.put("frame.json", objects.write_blob(codec.encode(frame)))
+        parents = [self.tip] if self.tip else []
+        for space, commit in code_commits(frame.events):
+            if commit not in parents:
+                parents.append(commit)
+            tree.put(f"code/{space}", objects.read_commit(commit).tree, TREE)
+        for event in frame.events:  # a workspace that was put back shows the files it was put back to
+            if isinstance(event, ev.SpaceSaved) and event.restored:
+                tree.put(f"code/{event.space}", objects.read_commit(event.restored).tree, TREE)
+        return objects.write_commit(tree.write(), parents, codec.message(frame), int(frame.time))
+
+    # -- outputs (this is what a Context reads through)
+
+    def load(self, path: str) -> Any:
+        """The JSON value of an output file of the newest frame."""
+        if path in self._values:
+            self._values.move_to_end(path)
+            return self._values[path]
+        entry = self.tree.get(path)
+        if entry is None:
+            raise FormatError(f"{path} is not in the newest frame of {self.run}", hint="smithers doctor checks the run")
+        value = json.loads(self.objects.read_blob(entry.oid))
+        self._remember(path, value)
+        return value
+
+    def _remember(self, path: str, value: Any) -> None:
+        self._values[path] = value
+        while len(self._values) > _REMEMBERED:
+            self._values.popitem(last=False)
+
+
+def code_commits(events: tuple[ev.Event, ...]) -> list[tuple[str, str]]:
+    """(workspace, commit) of every code commit that the events made known, in order."""
+    found: list[tuple[str, str]] = []
+    for event in events:
+        if isinstance(event, ev.SpaceCreated | ev.SpaceSaved | ev.TaskFinished | ev.TaskFailed) and event.commit:
+            found.append((event.space, event.commit))
+    return found
+
+
+def source_files(objects: Objects, tree: str) -> Mapping[str, bytes]:
+    """The pinned workflow source of a frame: path below `source/` to bytes."""
+    source = objects.find(tree, "source")
+    if source is None:
+        return {}
+    return {path: objects.read_blob(entry.oid) for path, entry in objects.files(source)}

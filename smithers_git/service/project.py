@@ -1,0 +1,94 @@
+"""A user's repository as smithers works in it: git, objects, index, settings and the folder for local state."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from smithers_git.clock import Clock, SystemClock
+from smithers_git.core.codec import Owner
+from smithers_git.core.settings import Settings
+from smithers_git.edge import config
+from smithers_git.edge.git.objects import Objects
+from smithers_git.edge.git.repository import Repository, discover
+from smithers_git.edge.index import Index
+from smithers_git.edge.lock import FileLock
+from smithers_git.names import RUNS
+from smithers_git.service.frames import Chain
+
+
+@dataclass
+class Project:
+    """One repository. Opening it reads; nothing is written before a command asks for it."""
+
+    repository: Repository
+    environ: Mapping[str, str]
+    clock: Clock = field(default_factory=SystemClock)
+
+    @classmethod
+    def open(cls, start: Path, environ: Mapping[str, str] | None = None) -> Project:
+        """The repository around the folder `start`; raises RepositoryError."""
+        return cls(discover(start), os.environ if environ is None else environ)
+
+    @property
+    def worktree(self) -> Path:
+        return self.repository.worktree
+
+    @cached_property
+    def state_dir(self) -> Path:
+        """Local, disposable state inside the git folder: index, locks, logs. Never anything that only stands here."""
+        return self.repository.common_dir / "smithers"
+
+    @cached_property
+    def objects(self) -> Objects:
+        return Objects(self.repository.common_dir)
+
+    @cached_property
+    def index(self) -> Index:
+        return Index(self.state_dir / "index.sqlite")
+
+    @cached_property
+    def settings(self) -> Settings:
+        return config.load(self.worktree, self.environ)
+
+    @cached_property
+    def owner(self) -> Owner:
+        return Owner(os.getpid(), socket.gethostname())
+
+    def tips(self) -> dict[str, str]:
+        """Run to the commit of its newest frame."""
+        return {name.removeprefix(RUNS): tip for name, tip in self.objects.refs(RUNS).items()}
+
+    def chain(self, run: str) -> Chain:
+        """The frames of a run; raises RunNotFound."""
+        return Chain.open(self.objects, run, self.owner, self.index)
+
+    def lock(self, run: str) -> FileLock:
+        """The lock that the live owner of a run holds."""
+        return FileLock(self.lock_path(run))
+
+    def lock_path(self, run: str) -> Path:
+        return self.state_dir / "locks" / f"{run}.lock"
+
+    def run_dir(self, run: str) -> Path:
+        """Local, disposable files of one run: live transcripts, pids, the log of a detached engine."""
+        return self.state_dir / "runs" / run
+
+    def who(self) -> str:
+        """The person at the keyboard: `Name <mail>` as git has it, else the login name."""
+        from smithers_git.edge.git.command import git
+
+        name = git(self.worktree, "config", "--get", "user.name", check=False).strip()
+        mail = git(self.worktree, "config", "--get", "user.email", check=False).strip()
+        if name or mail:
+            return f"{name} <{mail}>" if name and mail else name or mail
+        return self.environ.get("USER") or self.environ.get("LOGNAME") or "unknown"
+
+    def python(self) -> list[str]:
+        """How to start this very smithers again, as words of a command."""
+        return [sys.executable, "-m", "smithers_git"]
