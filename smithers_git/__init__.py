@@ -1,1 +1,48 @@
+"""Durable workflows for coding agents, inside your own git repository.
+
+Authors of workflows import from here. Names are loaded when used, so that `smithers --help` loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from smithers_git.core.nodes import Approval as Approval
+    from smithers_git.core.nodes import Backoff as Backoff
+    from smithers_git.core.nodes import Branch as Branch
+    from smithers_git.core.nodes import Budget as Budget
+    from smithers_git.core.nodes import Loop as Loop
+    from smithers_git.core.nodes import Node as Node
+    from smithers_git.core.nodes import Parallel as Parallel
+    from smithers_git.core.nodes import Ralph as Ralph
+    from smithers_git.core.nodes import Sequence as Sequence
+    from smithers_git.core.nodes import Task as Task
+    from smithers_git.core.nodes import Worktree as Worktree
+    from smithers_git.core.records import CommandResult as CommandResult
+    from smithers_git.core.records import Decision as Decision
+    from smithers_git.core.workflow import Context as Context
+    from smithers_git.core.workflow import NoInput as NoInput
+    from smithers_git.core.workflow import Workflow as Workflow
+    from smithers_git.core.workflow import workflow as workflow
+
+_HOMES = {
+    "core.nodes": (
+        "Approval", "Backoff", "Branch", "Budget", "Loop", "Node", "Parallel", "Ralph", "Sequence", "Task", "Worktree",
+    ),
+    "core.records": ("CommandResult", "Decision"),
+    "core.workflow": ("Context", "NoInput", "Workflow", "workflow"),
+}  # fmt: skip
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_WHERE]  # noqa: PLE0604 - names only
+
+
+def __getattr__(name: str) -> Any:
+    home = _WHERE.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

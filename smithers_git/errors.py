@@ -77,6 +77,21 @@ class StorageError(SmithersError):
     when = "the disk refused a write: full, read-only or no permission"
 
 
+class LockTimeout(SmithersError):
+    code = "lock-timeout"
+    when = "another process holds a lock of ours for too long"
+
+
+class TooLarge(SmithersError):
+    code = "too-large"
+    when = "a file in a workspace is too big to be kept in history"
+
+
+class SetupFailed(SmithersError):
+    code = "setup-failed"
+    when = "the setup or teardown command of a workspace failed"
+
+
 class RefMoved(SmithersError):
     """A compare-and-swap lost: someone else moved the ref. The caller reloads, applies again and retries."""
 

@@ -172,6 +172,11 @@ class TaskInterrupted(_NodeEvent):
 class TaskReset(_Record):
     type: Literal["task.reset"] = "task.reset"
     nodes: list[str]
+    """`NODE@ITERATION`, also for iteration 0: that one; `NODE`: all its iterations."""
+    reopened: list[str] = []
+    """Loops that go on in the iteration they are in."""
+    restarted: list[str] = []
+    """Loops that begin again at iteration 0."""
     by: str = ""
 
 

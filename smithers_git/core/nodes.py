@@ -117,7 +117,7 @@ class Task:
         self.run: Command | None = run if run is None or isinstance(run, str) else tuple(run)
         self.call = call
         self.value = value
-        self.output = output
+        self.output = output or _implied_model(value, call)
         self.check = check
         self.needs: tuple[str, ...] = (needs,) if isinstance(needs, str) else tuple(needs)
         self.retries = retries
@@ -146,6 +146,16 @@ class Task:
 
 
 DEFAULT_BACKOFF: Final = Backoff()
+
+
+def _implied_model(value: Any, call: Callable[..., Any] | None) -> type[BaseModel] | None:
+    """The model that a value is of, or that a function's return annotation names."""
+    if isinstance(value, BaseModel):
+        return type(value)
+    found = getattr(call, "__annotations__", {}).get("return")
+    if isinstance(found, str):  # postponed annotations
+        found = getattr(call, "__globals__", {}).get(found)
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
 class Approval:
@@ -269,7 +279,7 @@ def _flat(children: Iterable[Child]) -> Iterable[Node]:
         if child is None:
             continue
         if isinstance(child, Task | Approval | _Group):
-            yield child  # type: ignore[misc]  # every _Group subclass is a Node
+            yield child
         elif isinstance(child, Iterable) and not isinstance(child, str | bytes | dict):
             yield from _flat(child)
         else:

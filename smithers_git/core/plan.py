@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -211,36 +212,60 @@ def gate_of(plan: Plan, item: Item, need: str) -> str | None:
     return target.loops[shared] if len(target.loops) > shared else None
 
 
-def _refuse_cycles(plan: Plan) -> None:
-    """Order in a Sequence and `needs` together must not form a circle: nothing in it could ever start."""
-    graph: TopologicalSorter[tuple[str, object]] = TopologicalSorter()
+Point = tuple[str, object]
 
-    def place(node: Node, start: tuple[str, object], end: tuple[str, object]) -> None:
-        graph.add(end, start)
+
+def _order(plan: Plan) -> dict[Point, set[Point]]:
+    """What must be over before what: from each start and end in the tree to the points just before it."""
+    before: dict[Point, set[Point]] = {}
+
+    def place(node: Node, start: Point, end: Point) -> None:
+        before.setdefault(end, set()).add(start)
         if isinstance(node, Task | Approval):
             return
-        before = start
+        last = start
         for child in node.children:
             name: object = child.id if isinstance(child, Task | Approval | Loop) else id(child)
-            first, last = ("start", name), ("end", name)
-            graph.add(first, before if isinstance(node, Sequence | Loop | Worktree) else start)
-            graph.add(end, last)
-            place(child, first, last)
-            before = last
+            first, done = ("start", name), ("end", name)
+            in_a_row = isinstance(node, Sequence | Loop | Worktree)
+            before.setdefault(first, set()).add(last if in_a_row else start)
+            before[end].add(done)
+            place(child, first, done)
+            last = done
 
-    root = plan.root.id if isinstance(plan.root, Task | Approval | Loop) else id(plan.root)
+    root: object = plan.root.id if isinstance(plan.root, Task | Approval | Loop) else id(plan.root)
     place(plan.root, ("start", root), ("end", root))
     for item in plan.items.values():
         for need in item.needs:
             if need in plan.items:
-                graph.add(("start", item.node.id), ("end", gate_of(plan, item, need) or need))
+                before[("start", item.node.id)].add(("end", gate_of(plan, item, need) or need))
+    return before
+
+
+def dependents(plan: Plan, nodes: Iterable[str]) -> set[str]:
+    """Tasks that can only start once one of `nodes` is done, directly or not."""
+    after: dict[Point, set[Point]] = {}
+    for point, earlier in _order(plan).items():
+        for one in earlier:
+            after.setdefault(one, set()).add(point)
+    seen: set[Point] = set()
+    pending: list[Point] = [("end", node) for node in nodes]
+    while pending:
+        point = pending.pop()
+        if point not in seen:
+            seen.add(point)
+            pending.extend(after.get(point, ()))
+    return {name for kind, name in seen if kind == "start" and isinstance(name, str) and name in plan.items}
+
+
+def _refuse_cycles(plan: Plan) -> None:
+    """Order in a Sequence and `needs` together must not form a circle: nothing in it could ever start."""
     try:
-        graph.prepare()
+        TopologicalSorter(_order(plan)).prepare()
     except CycleError as error:
         circle = list(dict.fromkeys(name for _, name in error.args[1] if isinstance(name, str) and name in plan.items))
-        first = plan.items[circle[0]].node
         raise _refuse(
-            first,
+            plan.items[circle[0]].node,
             f"deadlock: {' and '.join(map(repr, circle))} wait for each other",
             "drop one of the needs, or reorder the tasks",
         ) from None

@@ -151,7 +151,7 @@ def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
 
 
 def _try_again(state: State) -> None:
-    """Going on after a failure gives what failed a fresh round: new attempts, a new question, another look at a loop."""
+    """Going on after a failure gives what failed a fresh round: attempts, questions, loops at their ceiling."""
     for key, node in state.nodes.items():
         if node.status == "failed" and not node.continued:
             node.status, node.failures, node.retry_at = "pending", 0, None
@@ -278,16 +278,21 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
 
 def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
     names = set(event.nodes)
-    for key in [key for key in state.nodes if key.node in names]:
+    for key in [key for key in state.nodes if key.node in names or f"{key.node}@{key.iteration}" in names]:
         old = state.nodes[key]
         # The attempt number goes on, so that no transcript or log of an earlier attempt is overwritten.
         state.nodes[key] = NodeState(attempt=old.attempt, tokens=old.tokens, cost=old.cost)
         state.done.discard(key)
         state.running.pop(key, None)
         state.approvals.pop(key, None)
-    for name in names:
-        state.latest.pop(name, None)
-        state.loops.pop(name, None)
+        with_output = [k.iteration for k, node in state.nodes.items() if k.node == key.node and node.output]
+        state.latest.pop(key.node, None)
+        if with_output:
+            state.latest[key.node] = max(with_output)
+    for loop in event.restarted:
+        state.loops.pop(loop, None)
+    for loop in event.reopened:
+        state.loops.setdefault(loop, LoopState()).finished = None
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
 
 

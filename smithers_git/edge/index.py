@@ -76,6 +76,17 @@ def row_of(state: State, tip: str) -> RunRow:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where the result of a cached task stands."""
+
+    key: str
+    run: str
+    frame: str
+    path: str
+    code: str | None
+
+
 class Index:
     """The index file of one repository."""
 
@@ -83,15 +94,15 @@ class Index:
         self.path = path
         self._db: sqlite3.Connection | None = None
 
-    def record(self, state: State, tip: str) -> None:
-        """Let the run's row reflect `tip`. A failure is not the run's: the next reader catches up from git."""
-        self.write([row_of(state, tip)])
+    def record(self, state: State, tip: str, known: Iterable[Known] = ()) -> bool:
+        """Let the run's row reflect `tip`; False when the file could not be written.
 
-    def write(self, rows: Iterable[RunRow]) -> bool:
-        """Insert or replace rows in one transaction; returns False when the file could not be written."""
+        That is not the run's failure: its row then has another tip than its ref, and the next reader mends it.
+        """
         try:
             with self._open() as db:
-                db.executemany(_UPSERT, [asdict(row) for row in rows])
+                db.execute(_UPSERT, asdict(row_of(state, tip)))
+                db.executemany("INSERT OR REPLACE INTO cache VALUES (:key,:run,:frame,:path,:code)", map(asdict, known))
         except sqlite3.Error:
             self.close()
             return False
@@ -100,7 +111,9 @@ class Index:
     def remove(self, runs: Iterable[str]) -> None:
         """Forget runs whose ref is gone."""
         with self._open() as db:
-            db.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in runs])
+            gone = [(run,) for run in runs]
+            db.executemany("DELETE FROM runs WHERE run = ?", gone)
+            db.executemany("DELETE FROM cache WHERE run = ?", gone)
 
     def tips(self) -> dict[str, str]:
         """Run to the tip that its row reflects."""
@@ -110,12 +123,17 @@ class Index:
         """Every run, newest first."""
         return [RunRow(**dict(row)) for row in self._rows("SELECT * FROM runs ORDER BY created DESC, run")]
 
-    def _rows(self, query: str) -> list[Any]:
+    def cached(self, key: str) -> Known | None:
+        """Where a result with this cache key stands."""
+        rows = self._rows("SELECT * FROM cache WHERE key = ?", key)
+        return Known(**dict(rows[0])) if rows else None
+
+    def _rows(self, query: str, *values: str) -> list[Any]:
         try:
-            return self._open().execute(query).fetchall()
+            return self._open().execute(query, values).fetchall()
         except sqlite3.DatabaseError:
             self.rebuild()
-            return self._open().execute(query).fetchall()
+            return self._open().execute(query, values).fetchall()
 
     def rebuild(self) -> None:
         """Start again from an empty file."""
@@ -155,11 +173,13 @@ class Index:
         from sqlite_utils import Database
 
         tables = Database(db)
-        tables["runs"].drop(ignore=True)
+        for name in ("runs", "cache"):
+            tables[name].drop(ignore=True)
         columns: dict[str, Any] = dict.fromkeys(RunRow.__dataclass_fields__, str)
         columns |= dict.fromkeys(("frame", "paused", "done", "failed", "tokens"), int)
         columns |= dict.fromkeys(("created", "updated", "cost"), float)
         tables["runs"].create(columns, pk="run")  # type: ignore[union-attr]
         tables["runs"].create_index(["created"])  # type: ignore[union-attr]
+        tables["cache"].create(dict.fromkeys(Known.__dataclass_fields__, str), pk="key")  # type: ignore[union-attr]
         db.execute(f"PRAGMA user_version={VERSION}")
         db.commit()

@@ -16,7 +16,7 @@ from smithers_git.core import events as ev
 from smithers_git.core.codec import FrameData, Owner
 from smithers_git.core.state import State, apply
 from smithers_git.edge.git.objects import TREE, Objects
-from smithers_git.edge.index import Index
+from smithers_git.edge.index import Index, Known
 from smithers_git.errors import FormatError, RunNotFound
 from smithers_git.names import run_ref
 from smithers_git.service.tree import FrameTree
@@ -70,6 +70,8 @@ class Chain:
         self.owner = owner
         self.index = index
         self.tip: str | None = None
+        self._origin: str | None = None
+        """The other run's frame that a fork goes on from, until its own first frame is written."""
         self.state = State()
         self.tree = FrameTree(objects)
         self._pending: list[ev.Event] = []
@@ -103,6 +105,16 @@ class Chain:
         self._pending, self._files, self._dropped = [], {}, []
         self._values.clear()
         return True
+
+    def begin_at(self, commit: str) -> None:
+        """Begin a new run where another one was: its ref does not exist yet, its history is the other's up to there."""
+        if self.tip is not None:
+            raise FormatError(f"run {self.run} has frames already", hint="use another run id")
+        frames = list(walk(self.objects, commit))
+        for frame in reversed(frames):
+            self._fold(frame)
+        self.tree = FrameTree(self.objects, frames[0].tree)
+        self._origin = commit
 
     def at(self, commit: str) -> State:
         """The state of an earlier frame of this run."""
@@ -156,7 +168,7 @@ class Chain:
         self.tip, self.state.number = commit, frame.number
         self._pending, self._files, self._dropped = [], {}, []
         if self.index is not None:
-            self.index.record(self.state, commit)
+            self.index.record(self.state, commit, cache_rows(commit, frame))
         return commit
 
     def _write(self, frame: FrameData) -> str:
@@ -166,7 +178,9 @@ class Chain:
         for path, data in self._files.items():
             tree.put(path, objects.write_blob(data))
         tree.put("frame.json", objects.write_blob(codec.encode(frame)))
-        parents = [self.tip] if self.tip else []
+        before = self.tip or self._origin
+        parents = [before] if before else []
+        parents += [event.base for event in frame.events if isinstance(event, ev.RunCreated) and event.dirty]
         for space, commit in code_commits(frame.events):
             if commit not in parents:
                 parents.append(commit)
@@ -203,6 +217,15 @@ def code_commits(events: tuple[ev.Event, ...]) -> list[tuple[str, str]]:
         if isinstance(event, ev.SpaceCreated | ev.SpaceSaved | ev.TaskFinished | ev.TaskFailed) and event.commit:
             found.append((event.space, event.commit))
     return found
+
+
+def cache_rows(commit: str, frame: FrameData) -> list[Known]:
+    """What the index keeps of the results in one frame that later tasks may take over."""
+    return [
+        Known(event.cache_key, frame.run, commit, event.output, event.commit)
+        for event in frame.events
+        if isinstance(event, ev.TaskFinished) and event.cache_key and event.output
+    ]
 
 
 def source_files(objects: Objects, tree: str) -> Mapping[str, bytes]:

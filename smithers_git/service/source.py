@@ -97,9 +97,7 @@ def locate(argument: str, worktree: Path, cwd: Path) -> Location:
     close = difflib.get_close_matches(argument, packs, 1)
     raise ContentError(
         f"there is no workflow {argument!r}" + (f" (no such file: {path})" if looks_like_path else ""),
-        hint=f"did you mean {close[0]!r}?"
-        if close
-        else f"workflows here: {', '.join(packs)}; or a file",
+        hint=f"did you mean {close[0]!r}?" if close else f"workflows here: {', '.join(packs)}; or a file",
     )
 
 

@@ -61,7 +61,6 @@ class Objects:
     """
 
     def __init__(self, git_dir: Path, *, sync: bool = True) -> None:
-        pygit2.enable_fsync_gitdir = sync
         pygit2.settings.enable_fsync_gitdir(sync)
         try:
             self._repo = pygit2.Repository(str(git_dir), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)

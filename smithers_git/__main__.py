@@ -1,0 +1,5 @@
+"""`python -m smithers_git`."""
+
+from smithers_git.cli import main
+
+main()

@@ -1,0 +1,140 @@
+"""The command line: verbs are loaded when they are used, and errors become text and an exit code here only."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from smithers_git import __version__
+from smithers_git.edge import content, output
+from smithers_git.errors import ExitCode, SmithersError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Start": ("init", "up", "graph", "demo", "agents"),
+    "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff"),
+    "Decide": ("approve", "deny", "cancel", "pause"),
+    "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),
+    "Upkeep": ("doctor", "reindex"),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by file: the name is the file's, the help line is the first line of its docstring."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(content.command_files())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        path = content.command_files().get(cmd_name)
+        if path is None:
+            return None
+        module = content.load_module(path, f"smithers_git._commands.{path.stem}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        files = content.command_files()
+        placed = {name for names in _SECTIONS.values() for name in names}
+        rest = tuple(name for name in files if name not in placed)
+        for title, names in {**_SECTIONS, "More": rest}.items():
+            rows = [(name, _help_line(files[name])) for name in names if name in files]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], content.command_files(), 1) if args else []
+            if close:
+                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
+            raise
+
+
+def _help_line(path: Path) -> str:
+    """The first line of the file's docstring, read without running the file: 40 imports would take half a second."""
+    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="smithers")
+@click.option("-C", "directory", metavar="DIR", type=click.Path(path_type=Path), help="Work as if started in DIR.")
+def root(directory: Path | None) -> None:
+    """Run coding-agent work as durable workflows inside your own git repository."""
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise SmithersError(
+                f"cannot go to {directory}: {error.strerror}", hint="give an existing folder"
+            ) from error
+
+
+def json_option(function: F) -> F:
+    """Add `--json`: the result as exactly one JSON document on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(function)
+
+
+def main() -> None:
+    """Entry point of the program."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Run one command; returns its exit code."""
+    as_json = "--json" in argv
+    try:
+        result = root.main(args=argv, prog_name="smithers", standalone_mode=False)
+        return int(result) if isinstance(result, int) else int(ExitCode.DONE)
+    except click.ClickException as error:
+        hint = "smithers --help lists what there is" if isinstance(error, click.UsageError) else ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"{error.ctx.command_path} --help"
+        return _refuse("usage", error.format_message(), hint, (as_json, ExitCode.USAGE))
+    except SmithersError as error:
+        return _refuse(error.code, error.message, error.hint, (as_json, error.exit_code))
+    except (click.Abort, KeyboardInterrupt):
+        output.note("interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours is reported with a log, never a bare trace
+        return _bug(error, argv, as_json)
+
+
+def _refuse(code: str, message: str, hint: str, how: tuple[bool, ExitCode]) -> int:
+    as_json, exit_code = how
+    if as_json:
+        output.document({"error": {"code": code, "message": message, "hint": hint}})
+    output.note(f"error: {message}")
+    if hint:
+        output.note(f"hint: {hint}")
+    return int(exit_code)
+
+
+def _bug(error: Exception, argv: list[str], as_json: bool) -> int:
+    import platform
+    import tempfile
+    import traceback
+
+    lines = [
+        f"smithers {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"arguments: {argv[:1]}",  # only the verb: the rest may hold a prompt or a secret
+        "".join(traceback.format_exception(error)),
+    ]
+    with tempfile.NamedTemporaryFile("w", prefix="smithers-bug-", suffix=".log", delete=False, encoding="utf-8") as log:
+        log.write("\n".join(lines))
+    hint = f"this is a bug of smithers; {log.name} is ready to attach to a report"
+    return _refuse("internal", f"{type(error).__name__}: {error}", hint, (as_json, ExitCode.INTERNAL))

@@ -1,0 +1,83 @@
+"""The sole home of standard output and standard error: lines, tables and the one JSON document.
+
+Results go to stdout, everything else (progress, notes, errors) to stderr, so that `smithers … --json | jq` works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from shutil import get_terminal_size
+from typing import Any, TextIO
+
+
+def emit(text: str = "") -> None:
+    """A line of the result."""
+    _write(sys.stdout, text + "\n")
+
+
+def note(text: str) -> None:
+    """A line for the person, never part of the result."""
+    _write(sys.stderr, text + "\n")
+
+
+def document(value: Any) -> None:
+    """The result as exactly one JSON document."""
+    _write(sys.stdout, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:  # a terminal in the C locale
+        stream.write(text.encode(stream.encoding or "ascii", "replace").decode(stream.encoding or "ascii"))
+        stream.flush()
+    except BrokenPipeError:
+        # `smithers logs | head`: the reader has what it wanted. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def is_terminal() -> bool:
+    """Whether a person sees the result and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def colored() -> bool:
+    """Whether stdout takes colour: a terminal, without NO_COLOR and TERM=dumb."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+_STYLES = {"green": "32", "red": "31", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
+
+
+def paint(text: str, style: str) -> str:
+    """`text` in a colour, where stdout takes one."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if colored() and style in _STYLES else text
+
+
+def columns() -> int:
+    """Width of the terminal; 120 where there is none, so that a program reads whole lines."""
+    return get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 120
+
+
+def clip(text: str, width: int) -> str:
+    """`text` in one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int | None = None) -> None:
+    """Rows in columns; the column `wide` (default: the last) is cut so that lines fit the terminal."""
+    if not rows:
+        return
+    cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
+    last = len(heads) - 1 if wide is None else wide
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    others = sum(width + 2 for i, width in enumerate(widths) if i != last)
+    widths[last] = max(8, min(widths[last], columns() - others))
+    for number, row in enumerate(cells):
+        line = "  ".join(clip(cell, widths[i]).ljust(widths[i]) for i, cell in enumerate(row)).rstrip()
+        emit(paint(line, "dim") if number == 0 else line)

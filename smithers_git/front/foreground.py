@@ -1,0 +1,89 @@
+"""Drive a run in the foreground: show what happens, let Ctrl-C end it cleanly, say how it stands at the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import Any
+
+from smithers_git.core import events as ev
+from smithers_git.core.describe import describe
+from smithers_git.core.state import State
+from smithers_git.edge import output
+from smithers_git.front import summary
+from smithers_git.service import drive
+from smithers_git.service.drive import Drive, Resume
+from smithers_git.service.engine import Watcher
+from smithers_git.service.project import Project
+
+
+def follow(project: Project, run: str, resume: Resume, *, as_json: bool) -> int:
+    """Drive `run` until it is over or waits; returns the exit code of design section 9."""
+    with ExitStack() as stack:
+        watcher = stack.enter_context(_watching(project, as_json=as_json))
+        driving = Drive(watcher=watcher, notes=output.note)
+        stack.enter_context(_signals(driving))
+        state = drive.go(project, run, resume, driving)
+    conclude(project, state, as_json=as_json)
+    return int(drive.exit_code(state, driving))
+
+
+def conclude(project: Project, state: State, *, as_json: bool) -> None:
+    """Say how the run stands and what to type next."""
+    document = summary.run_document(project, state)
+    if as_json:
+        output.document(document)
+        return
+    status = document["status"]
+    style = {"finished": "green", "failed": "red", "waiting": "yellow"}.get(status, "bold")
+    output.emit(f"run {state.run} {output.paint(status, style)} at frame {state.number}")
+    if state.failed_children:
+        output.emit(f"  failed on the way: {', '.join(state.failed_children)}")
+    if state.error and status == "failed":
+        output.emit(f"  {state.error}")
+        if state.error_hint:
+            output.emit(f"  hint: {state.error_hint}")
+    for waiting in document["waiting"]:
+        output.emit(f"  waits for a person: {waiting['node']}: {waiting['title']}")
+    for command in document["next"]:
+        output.emit(f"  next: {command}")
+
+
+@contextmanager
+def _watching(project: Project, *, as_json: bool) -> Iterator[Watcher]:
+    if output.is_terminal() and not as_json and output.colored():
+        from smithers_git.front.view import View
+
+        with View(project) as view:
+            yield view.watcher
+        return
+    yield Watcher(recorded=_lines)
+
+
+def _lines(_state: State, events: tuple[ev.Event, ...], at: float) -> None:
+    clock = datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+    for event in events:
+        output.note(f"{clock} {describe(event)}")
+
+
+@contextmanager
+def _signals(driving: Drive) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM, SIGHUP) ends what runs and keeps its files; the second one does not wait."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if driving.reason is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        driving.stop("SIGINT" if number == signal.SIGINT else "SIGTERM")
+        output.note(f"{name}: ending what runs and keeping its files; once more to leave at once")
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,89 @@
+"""What `smithers up` does with its options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from smithers_git.edge import output
+from smithers_git.errors import UsageError
+from smithers_git.front import foreground
+from smithers_git.service import detach, launch, runs
+from smithers_git.service.drive import Resume
+from smithers_git.service.launch import Request
+from smithers_git.service.project import Project
+
+_MOST: Final = 1 << 20
+"""Bytes of input JSON."""
+_LIKE_THIS: Final = 'write it like this: --input \'{"prompt": "…"}\''
+
+
+def new(project: Project, workflow: str, options: Mapping[str, Any]) -> int:
+    """Start a run."""
+    if options["accept_change"]:
+        raise UsageError(
+            "--accept-change goes with --resume", hint="leave it out: a new run takes the files as they are"
+        )
+    request = Request(
+        workflow=workflow,
+        input=given_input(options) or {},
+        run=options["run_id"],
+        max_concurrency=options["max_concurrency"],
+        dirty=options["dirty"],
+        cwd=Path.cwd(),
+    )
+    made = launch.begin(project, request)
+    for text in made.notes:
+        output.note(f"note: {text}")
+    check = made.created.check
+    if check:
+        output.note(f"check command: {' '.join(check)}")
+    run = made.chain.run
+    if options["detach"]:
+        return _detached(project, run, as_json=options["as_json"])
+    output.note(f"run {run} of {made.created.workflow}")
+    return foreground.follow(project, run, Resume(), as_json=options["as_json"])
+
+
+def resume(project: Project, name: str, options: Mapping[str, Any]) -> int:
+    """Go on with a run."""
+    for key in ("run_id", "max_concurrency", "dirty"):
+        if options[key]:
+            raise UsageError(f"--{key.replace('_', '-')} is for a new run", hint="leave it out with --resume")
+    run = runs.resolve(project, name)
+    how = Resume(accept_change=options["accept_change"], input=given_input(options))
+    if options["detach"]:
+        return _detached(project, run, as_json=options["as_json"])
+    return foreground.follow(project, run, how, as_json=options["as_json"])
+
+
+def _detached(project: Project, run: str, *, as_json: bool) -> int:
+    found = detach.resume(project, run)
+    if as_json:
+        output.document({"run": run, "pid": found and found.pid, "log": found and str(found.log)})
+    else:
+        output.emit(run)
+        output.note(f"it goes on in the background; watch it with: smithers logs -f {run}")
+    return 0
+
+
+def given_input(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The workflow's input from `--input` and `--prompt`; None when neither was given."""
+    raw, prompt = options["raw"], options["prompt"]
+    if raw is None:
+        return None if prompt is None else {"prompt": prompt}
+    text = sys.stdin.read(_MOST + 1) if raw == "-" else raw
+    if len(text) > _MOST:
+        raise UsageError("the input is over 1 MiB", hint="put large data in a file and give its path")
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--input is not JSON: {error}", hint='write it like this: --input \'{"prompt": "…"}\''
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError("--input is not a JSON object", hint=_LIKE_THIS)
+    return value if prompt is None else {**value, "prompt": prompt}

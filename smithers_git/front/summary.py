@@ -1,0 +1,83 @@
+"""A run in the words and numbers that every surface shares: what `--json` prints and what people read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smithers_git.clock import iso
+from smithers_git.core.state import NodeState, State
+from smithers_git.names import TaskKey
+from smithers_git.service import runs
+from smithers_git.service.project import Project
+
+
+def node_document(key: TaskKey, node: NodeState) -> dict[str, Any]:
+    """One node for `--json`."""
+    return {
+        "node": key.node,
+        "iteration": key.iteration,
+        "status": node.status,
+        "attempts": node.attempt,
+        "agent": node.agent,
+        "session": node.session,
+        "error": node.error,
+        "kind": node.kind,
+        "space": node.space,
+        "commit": node.commit,
+        "output": node.output,
+        "cached": node.cached,
+        "tokens": node.tokens,
+        "cost": round(node.cost, 6),
+        "seconds": round(node.seconds, 3),
+        "started": iso(node.started) if node.started is not None else None,
+        "ended": iso(node.ended) if node.ended is not None else None,
+    }
+
+
+def run_document(project: Project, state: State) -> dict[str, Any]:
+    """A run for `--json`: how it stands, and what to type next."""
+    status = runs.status(project, state)
+    return {
+        "run": state.run,
+        "workflow": state.workflow,
+        "status": status,
+        "frame": state.number,
+        "input": state.input,
+        "base": state.base,
+        "parent": state.parent,
+        "error": state.error,
+        "hint": state.error_hint or None,
+        "failed_children": state.failed_children,
+        "waiting": [
+            {"node": str(key), "title": state.approvals[key].title, "since": iso(state.approvals[key].requested)}
+            for key in state.waiting()
+        ],
+        "spaces": {
+            name: {"branch": space.branch.removeprefix("refs/heads/"), "commit": space.commit}
+            for name, space in state.spaces.items()
+        },
+        "tokens": state.tokens,
+        "cost": round(state.cost, 6),
+        "created": iso(state.created),
+        "updated": iso(state.updated),
+        "next": next_commands(state, status),
+    }
+
+
+def next_commands(state: State, status: runs.RunStatus) -> list[str]:
+    """What to type next, most useful first."""
+    run = state.run
+    if status == "waiting":
+        waiting = [f"smithers approve {run} --node {key}" for key in state.waiting()]
+        return [*waiting, f"smithers diff {run}"]
+    if status == "finished":
+        main = state.spaces.get("main")
+        branch = main.branch.removeprefix("refs/heads/") if main else None
+        return (
+            [f"git diff {state.base[:12]}..{branch}", f"git merge {branch}"] if branch else [f"smithers output {run}"]
+        )
+    if status == "failed":
+        return [f"smithers why {run}", f"smithers up --resume {run}"]
+    if status == "running":
+        return [f"smithers logs -f {run}"]
+    return [f"smithers up --resume {run}"]

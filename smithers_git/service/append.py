@@ -1,0 +1,39 @@
+"""Add events to a run from outside its engine: an approval, a cancel, a pause, a reset."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from smithers_git.core import events as ev
+from smithers_git.errors import RefMoved
+from smithers_git.service.frames import Chain
+from smithers_git.service.project import Project
+
+_TRIES: Final = 60
+
+
+def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Event]]) -> Chain:
+    """Write what `decide` says of the run's newest state as one frame.
+
+    When another process writes first, the state is read again and `decide` is asked again, so that it always judges
+    what really stands. Raises RefMoved after many losses in a row, and whatever `decide` raises.
+    """
+    chain = project.chain(run)
+    for attempt in range(_TRIES):
+        now = project.clock.now()
+        for event in decide(chain):
+            chain.add(event, now)
+        try:
+            chain.commit(now)
+        except RefMoved:
+            if attempt == _TRIES - 1:
+                raise
+            # With jitter, so that two losers do not meet again (libgit2 refuses at once, it does not queue).
+            threading.Event().wait(random.uniform(0.002, 0.02) * min(attempt + 1, 10))
+            chain.reload()
+            continue
+        return chain
+    raise AssertionError("unreachable")

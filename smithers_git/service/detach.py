@@ -1,0 +1,47 @@
+"""An engine in the background: started, and known to have taken over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from smithers_git.edge import process
+from smithers_git.edge.lock import is_held
+from smithers_git.service.project import Project
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for the new engine's first sign of life: importing takes about half a second on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A background engine. `log` holds what it printed."""
+
+    pid: int
+    log: Path
+
+
+def resume(project: Project, run: str) -> Detached | None:
+    """Let a background engine go on with the run; None when a live engine has it already.
+
+    Whoever answers calls this after the answer is in a frame. A live engine sees that frame, or looks once more
+    after it let go of the lock, so nobody has to resume twice.
+    """
+    if is_held(project.lock_path(run)):
+        return None
+    log = project.run_dir(run) / "engine.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = project.objects.ref(project.chain(run).ref)
+    argv = [*project.python(), "-C", str(project.worktree), "up", "--resume", run]
+    pid = process.spawn_detached(argv, cwd=project.worktree, env=process.clean_env(project.environ), log=log)
+    began = process.start_time(pid)
+    until = project.clock.monotonic() + _PATIENCE
+    pause = Event()
+    while project.clock.monotonic() < until:
+        moved = project.objects.ref(f"refs/smithers/runs/{run}") != before
+        if moved or is_held(project.lock_path(run)) or not process.is_alive(pid, began):
+            break
+        pause.wait(0.02)
+    return Detached(pid, log)

@@ -1,0 +1,180 @@
+"""From a decision to a job: which agent, which prompt, which folder, with which outputs in hand."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from smithers_git.core import codec
+from smithers_git.core import events as ev
+from smithers_git.core.nodes import Approval, Task
+from smithers_git.core.plan import MAIN, Item, Plan
+from smithers_git.core.records import CommandResult, Decision
+from smithers_git.core.schedule import Start
+from smithers_git.core.state import NodeState
+from smithers_git.errors import SmithersError
+from smithers_git.names import TaskKey, branch_ref
+from smithers_git.service import pools
+from smithers_git.service.frames import Chain
+from smithers_git.service.job import Job, Space
+from smithers_git.service.project import Project
+from smithers_git.service.source import Source, guard
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A job, the events that announce it, or why it cannot be made."""
+
+    job: Job
+    events: tuple[ev.Event, ...] = ()
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Makes jobs for one run."""
+
+    project: Project
+    chain: Chain
+    source: Source
+
+    def prepare(self, plan: Plan, start: Start) -> Dispatch:
+        """The job for `start`, with the events to record before it begins."""
+        key, item = start.key, start.item
+        task = item.node
+        assert isinstance(task, Task)
+        known = self.chain.state.node(key)
+        attempt = known.attempt + 1
+        space, made = self._space(plan, item)
+        plain = Job(self.chain.run, key, attempt, task, space)
+        try:
+            arguments = self._arguments(plan, key, item)
+            job = self._job(plain, known, arguments)
+        except SmithersError as error:
+            hint = f"; {error.hint}" if error.hint else ""
+            return Dispatch(plain, tuple(made), trouble=f"{error.message}{hint}")
+        began = ev.TaskStarted(
+            node=key.node,
+            iteration=key.iteration,
+            attempt=attempt,
+            agent=job.agent,
+            space=space.name if space else MAIN,
+            commit=space.commit if space else None,
+            session=job.session,
+        )
+        return Dispatch(job, (*made, began))
+
+    def _job(self, plain: Job, known: NodeState, arguments: dict[str, Any]) -> Job:
+        task = plain.task
+        agent = session = None
+        prompt = ""
+        if task.agent:
+            agent = pools.choose(self.project, task.agent, known.failures)
+            session = known.session if known.session_agent == agent else None
+            prompt = self._text(task.prompt, arguments, f"the prompt of {task.id!r} raised").strip()
+            if not prompt:
+                raise SmithersError(f"{task.where}: the prompt of {task.id!r} is empty", hint="say what is to be done")
+        return Job(
+            plain.run,
+            plain.key,
+            plain.attempt,
+            task,
+            plain.space,
+            arguments=arguments,
+            prompt=prompt,
+            agent=agent,
+            session=session,
+            trouble=known.error if known.failures else None,
+            cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
+        )
+
+    def _text(self, prompt: Any, arguments: dict[str, Any], doing: str) -> str:
+        if callable(prompt):
+            return str(guard(lambda: prompt(**arguments), self.source.location.folder, doing))
+        return str(prompt)
+
+    def summary(self, plan: Plan, event: ev.ApprovalRequested) -> ev.ApprovalRequested:
+        """The request with the text that the person reads."""
+        item = plan.items[event.node]
+        if not isinstance(item.node, Approval):
+            return event
+        key = TaskKey(event.node, event.iteration)
+        text = self._text(item.node.summary, self._arguments(plan, key, item), f"the summary of {event.node!r} raised")
+        return event.model_copy(update={"summary": text})
+
+    def _space(self, plan: Plan, item: Item) -> tuple[Space | None, list[ev.Event]]:
+        if not self._wants_folder(item):
+            return None, []
+        made: list[ev.Event] = []
+        return self._enter(plan, item.space, made), made
+
+    @staticmethod
+    def _wants_folder(item: Item) -> bool:
+        task = item.node
+        if not isinstance(task, Task) or task.kind == "value":
+            return False
+        return task.kind != "call" or bool(task.gates) or wants_workspace(task)
+
+    def _enter(self, plan: Plan, name: str, made: list[ev.Event]) -> Space:
+        """The workspace `name`; one that does not exist yet begins at the tip of the one around it."""
+        known = self.chain.state.spaces.get(name)
+        if known is not None:
+            return Space(name, known.branch, known.commit)
+        if name == MAIN:
+            branch, commit = branch_ref(self.chain.state.run, MAIN), self.chain.state.base
+        else:
+            place = plan.spaces[name]
+            commit = self._enter(plan, place.parent, made).commit
+            own = place.node.branch
+            branch = f"refs/heads/{own}" if own else branch_ref(self.chain.state.run, name)
+        made.append(ev.SpaceCreated(space=name, branch=branch, commit=commit))
+        return Space(name, branch, commit)
+
+    def _arguments(self, plan: Plan, key: TaskKey, item: Item) -> dict[str, Any]:
+        return {param: self._value(plan, key, node) for param, node in item.params.items()}
+
+    def _value(self, plan: Plan, key: TaskKey, node: str) -> Any:
+        """The output of `node` as its model: that of this pass where there is one, else the newest."""
+        state = self.chain.state
+        path = state.node(TaskKey(node, key.iteration)).output
+        if path is None:
+            path = state.node(TaskKey(node, state.latest.get(node, 0))).output
+        if path is None:
+            return None
+        value = self.chain.load(path)
+        item = plan.items.get(node)
+        model = output_model(item.node) if item else None
+        return model.model_validate(value) if model else value
+
+    def _cache_key(self, task: Task, prompt: str, space: Space | None, arguments: dict[str, Any]) -> str:
+        tree = self.project.objects.read_commit(space.commit).tree if space else ""
+        values = {k: v.model_dump(mode="json") if isinstance(v, BaseModel) else v for k, v in arguments.items()}
+        code = task.call.__code__.co_code.hex() if task.call is not None else ""
+        parts = {
+            "agent": list(task.agent),
+            "arguments": values,
+            "call": code,
+            "gates": [str(gate) for gate in task.gates],
+            "model": task.output.model_json_schema() if task.output else None,
+            "prompt": prompt,
+            "run": task.run,
+            "tree": tree,
+        }
+        return hashlib.sha256(codec.dumps(parts)).hexdigest()
+
+
+def wants_workspace(task: Task) -> bool:
+    """Whether a `call=` function asks for the folder to work in."""
+    import inspect
+
+    return task.call is not None and "workspace" in inspect.signature(task.call).parameters
+
+
+def output_model(node: Task | Approval) -> type[BaseModel] | None:
+    """The model of a node's output; None for plain JSON."""
+    if isinstance(node, Approval):
+        return Decision
+    return CommandResult if node.kind == "run" else node.output

@@ -1,0 +1,154 @@
+"""Own a run and drive it: take the lock, take over, turn the wheel, let go, and look once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from smithers_git.core import events as ev
+from smithers_git.core.state import State
+from smithers_git.edge.git.repository import require_writable
+from smithers_git.edge.lock import FileLock
+from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
+from smithers_git.service import recover, source
+from smithers_git.service.engine import Engine, Watcher
+from smithers_git.service.frames import Chain, source_files
+from smithers_git.service.project import Project
+from smithers_git.service.source import Source
+from smithers_git.service.workspaces import Workspaces
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """How to go on with an existing run."""
+
+    accept_change: bool = False
+    input: Mapping[str, Any] | None = None
+    """What the user gave as input; refused when it is not the run's own."""
+
+
+@dataclass(slots=True)
+class Drive:
+    """Who watches, and how to stop from a signal handler."""
+
+    watcher: Watcher = field(default_factory=Watcher)
+    engine: Engine | None = None
+    reason: str | None = None
+    notes: Callable[[str], None] = lambda _text: None
+
+    def stop(self, reason: str) -> None:
+        """End what runs and return. May be called from a signal handler, before the engine exists too."""
+        self.reason = reason
+        if self.engine is not None:
+            self.engine.interrupt(reason)
+
+
+@contextmanager
+def owning(project: Project, run: str, doing: str) -> Any:
+    """Hold the run's lock for a `with` block; raises RunBusy when another live process has it."""
+    lock = project.lock(run)
+    if not lock.try_acquire({"doing": doing}):
+        raise _busy(run, lock)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(run: str, lock: FileLock) -> RunBusy:
+    holder = lock.holder() or {}
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    return RunBusy(
+        f"run {run} is owned by {who}, which is alive ({holder.get('doing', 'working')})",
+        hint=f"watch it with: smithers logs -f {run}; stop it with: smithers cancel {run}",
+    )
+
+
+def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
+    """Drive a run until it is over or waits; returns the state it is in then.
+
+    An approval that arrives while we let go of the lock would find the engine alive and rely on it, so the ref is
+    looked at once more after the lock is free.
+    """
+    require_writable(project.repository)
+    while True:
+        with owning(project, run, "up"):
+            chain = project.chain(run)
+            if chain.state.end == "finished":
+                return chain.state
+            loaded = _source(project, chain, resume)
+            _take_over(project, chain, loaded, resume, drive)
+            engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
+            if drive.reason is not None:
+                engine.interrupt(drive.reason)
+            engine.run()
+        seen = chain.tip
+        if drive.reason is not None or chain.state.end is not None or project.objects.ref(chain.ref) == seen:
+            return chain.state
+        resume = Resume()
+
+
+def _source(project: Project, chain: Chain, resume: Resume) -> Source:
+    state = chain.state
+    assert chain.tip is not None
+    files = source_files(project.objects, project.objects.read_commit(chain.tip).tree)
+    shelf = project.run_dir(chain.run) / "source"
+    loaded = source.reload(state.workflow, state.entry, files, project.worktree, shelf)
+    if not resume.accept_change:
+        source.refuse_changes(chain.run, loaded, files)
+    if resume.input is not None:
+        given = loaded.workflow.parse(resume.input).model_dump(mode="json")
+        if given != state.input:
+            raise RunRefused(
+                f"run {chain.run} was started with another input",
+                hint=f"leave --input out, or start a variant: smithers fork {chain.run} --input '…'",
+            )
+    return loaded
+
+
+def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, drive: Drive) -> None:
+    """Write the frame that says what this owner found, if there is anything to say."""
+    workspaces = Workspaces(project.repository, chain.run, project.settings.worktree)
+    while True:
+        found = recover.examine(project, chain, workspaces)
+        if found.ended:
+            drive.notes(f"ended {len(found.ended)} process(es) that a killed engine had left running")
+        accepted = _accept(project, chain, loaded) if resume.accept_change else []
+        state = chain.state
+        fresh = state.number == 0 and not found.events
+        if not fresh and (found.events or accepted or state.end or state.pause_requested or state.cancel_requested):
+            now = project.clock.now()
+            for event in [*found.events, ev.RunResumed(accepted=accepted)]:
+                chain.add(event, now)
+            try:
+                chain.commit(now)
+            except RefMoved:
+                chain.reload()
+                continue
+        recover.settle(project, chain, workspaces, found)
+        return
+
+
+def _accept(project: Project, chain: Chain, loaded: Source) -> list[str]:
+    assert chain.tip is not None
+    files = source_files(project.objects, project.objects.read_commit(chain.tip).tree)
+    accepted = source.changes(loaded, files)
+    if accepted:
+        for path in source.pinned(files):
+            if path not in loaded.files:
+                chain.drop(f"source/{source.PACK}{path}")
+        for path, data in loaded.files.items():
+            chain.put(f"source/{source.PACK}{path}", data)
+    return accepted
+
+
+def exit_code(state: State, drive: Drive) -> ExitCode:
+    """What `up` returns for a run in this state."""
+    if drive.reason == "SIGINT":
+        return ExitCode.INTERRUPTED
+    if drive.reason == "SIGTERM":
+        return ExitCode.TERMINATED
+    ends = {"finished": ExitCode.DONE, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
+    return ends[state.end] if state.end else ExitCode.WAITING

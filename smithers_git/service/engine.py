@@ -1,0 +1,243 @@
+"""The loop: render, schedule, execute, persist, until nothing can go on.
+
+`render` makes the plan, `core.schedule.decide` says what happens next, `dispatch` makes a job of it, `perform` does
+the job in a worker thread, `outcome` makes events of what came back, and `frames` makes them durable. This module
+only turns the wheel; it is the one owner of a run while it holds the run's lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from smithers_git.core import events as ev
+from smithers_git.core.nodes import Task
+from smithers_git.core.plan import Plan
+from smithers_git.core.schedule import Decision, Start, decide
+from smithers_git.core.state import State
+from smithers_git.errors import RefMoved, WorkflowError
+from smithers_git.names import TaskKey
+from smithers_git.service import outcome
+from smithers_git.service.dispatch import Dispatcher
+from smithers_git.service.frames import Chain
+from smithers_git.service.job import Job, Result
+from smithers_git.service.perform import Performer, check_output
+from smithers_git.service.project import Project
+from smithers_git.service.render import Renderer
+from smithers_git.service.source import Source
+
+POLL: Final = 0.1
+"""Seconds between two looks at the ref while tasks run: what another process decides arrives within it."""
+_MOST_ATTEMPTS: Final = 100_000
+"""Attempts of one run. A plan that makes new ids at every render would otherwise go on for ever."""
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Who is told of what happens; both may be called often and must return at once."""
+
+    recorded: Callable[[State, tuple[ev.Event, ...], float], None] = lambda _state, _events, _at: None
+    said: Callable[[TaskKey, str, str], None] = lambda _key, _kind, _text: None
+    """(task, kind, text) of what an agent does while it works; called from worker threads."""
+
+
+class Engine:
+    """Drives one run. The caller holds the run's lock."""
+
+    def __init__(self, project: Project, chain: Chain, source: Source, watcher: Watcher) -> None:
+        self.project = project
+        self.chain = chain
+        self.renderer = Renderer(source, chain)
+        self.dispatcher = Dispatcher(project, chain, source)
+        self.performer = Performer(project, chain.run)
+        self.watcher = watcher
+        self._flying: dict[TaskKey, threading.Event] = {}
+        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._landed: list[Result] = []
+        """Results that no frame holds yet."""
+        self._told: list[ev.Event] = []
+        self._stop: str | None = None
+
+    def interrupt(self, reason: str) -> None:
+        """End what runs and return; the run can be resumed. May be called from a signal handler."""
+        self._stop = reason
+
+    def run(self) -> None:
+        """Go on until the run is over, waits for something outside, is paused, or was interrupted."""
+        while True:
+            try:
+                if not self._turn():
+                    return
+            except RefMoved:
+                # Someone else wrote a frame. What was decided on the older state is void; what came back is not.
+                self._reload()
+
+    def _turn(self) -> bool:
+        """One pass of the wheel; False when there is nothing to do until something outside happens."""
+        self._land()
+        state = self.chain.state
+        decision = self._settle()
+        self._commit()
+        if state.end is not None and not self._flying:
+            return False
+        ending = self._stop or state.cancel_requested or state.end
+        if ending:
+            return self._wind_down(ending)
+        if state.pause_requested:
+            return self._wait(None) if self._flying else False
+        if decision.start:
+            return self._start(decision.start)
+        if not self._flying and decision.wake_at is None:
+            return False
+        return self._wait(decision.wake_at)
+
+    # -- decide
+
+    def _settle(self) -> Decision:
+        """Record facts until the decision holds none: a loop that goes on, a question, the end of the run."""
+        while True:
+            try:
+                plan = self.renderer.plan()
+                decision = decide(plan, self.chain.state, self.project.clock.now())
+                for event in decision.events:
+                    self._add(self._complete(plan, event))
+            except WorkflowError as error:
+                if not self._flying:  # what is in flight ends and is kept first
+                    self._add(ev.RunFailed(error=error.message, hint=error.hint))
+                return Decision()
+            if not decision.events:
+                return decision
+
+    def _complete(self, plan: Plan, event: ev.Event) -> ev.Event:
+        return self.dispatcher.summary(plan, event) if isinstance(event, ev.ApprovalRequested) else event
+
+    # -- execute
+
+    def _start(self, starts: list[Start]) -> bool:
+        first = starts[0].item.node
+        if isinstance(first, Task) and first.kind == "value":
+            self._value(starts[0], first)
+            return True
+        plan = self.renderer.plan()
+        jobs: list[Job] = []
+        if sum(node.attempt for node in self.chain.state.nodes.values()) > _MOST_ATTEMPTS:
+            self._add(ev.RunFailed(error=f"over {_MOST_ATTEMPTS} attempts", hint="make node ids from data"))
+            return True
+        for start in starts:
+            if isinstance(start.item.node, Task) and start.item.node.kind == "value":
+                continue
+            dispatch = self.dispatcher.prepare(plan, start)
+            for event in dispatch.events:
+                self._add(event)
+            if dispatch.trouble is not None:
+                self._landed.append(Result(dispatch.job, kind="bad_request", message=dispatch.trouble))
+            else:
+                jobs.append(dispatch.job)
+        self._commit()
+        for job in jobs:
+            self._fly(job, outcome.cached(self.project, job))
+        return True
+
+    def _value(self, start: Start, task: Task) -> None:
+        job = Job(self.chain.run, start.key, self.chain.state.node(start.key).attempt + 1, task, None)
+        result = Result(job)
+        check_output(job, result, task.value)
+        self._landed.append(result)
+
+    def _fly(self, job: Job, known: Result | None) -> None:
+        cancel = self._flying[job.key] = threading.Event()
+
+        def report(kind: str, text: str) -> None:
+            self.watcher.said(job.key, kind, text)
+
+        def work() -> None:
+            if known is not None and self.performer.adopt(known):
+                self._results.put(known)
+            else:
+                self._results.put(self.performer.perform(job, cancel, report))
+
+        threading.Thread(target=work, name=f"smithers {job.key}", daemon=True).start()
+
+    # -- persist
+
+    def _land(self) -> None:
+        """Make events of everything that came back. It stays in `_landed` until a frame holds it."""
+        while True:
+            try:
+                result = self._results.get_nowait()
+            except queue.Empty:
+                break
+            self._flying.pop(result.job.key, None)
+            self._landed.append(result)
+        clock = self.project.clock
+        for result in self._landed:
+            for event in outcome.events(self.chain, result, clock.now(), clock.jitter()):
+                self._add(event)
+            if self._landed[0].job.task.kind == "value":
+                break  # each finished step is a frame of its own
+
+    def _add(self, event: ev.Event) -> None:
+        self.chain.add(event, self.project.clock.now())
+        self.renderer.note(event)
+        self._told.append(event)
+
+    def _commit(self) -> None:
+        at = self.project.clock.now()
+        if self.chain.commit(at) is None:
+            return
+        told, self._told = tuple(self._told), []
+        done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
+        self._landed = [r for r in self._landed if (*r.job.key, r.job.attempt) not in done]
+        self.watcher.recorded(self.chain.state, told, at)
+
+    def _reload(self) -> None:
+        self._told = []
+        self.chain.reload()
+        self.renderer.forget()
+
+    # -- wait
+
+    def _wait(self, wake_at: float | None) -> bool:
+        """Until a result is there, a retry is due, or another process wrote a frame."""
+        clock = self.project.clock
+        while not self._stop:
+            pause = POLL if wake_at is None else max(0.0, min(POLL, wake_at - clock.now()))
+            try:
+                result = self._results.get(timeout=pause)
+            except queue.Empty:
+                if self.project.objects.ref(self.chain.ref) != self.chain.tip:
+                    self._reload()
+                    return True
+                if wake_at is not None and wake_at <= clock.now():
+                    return True
+                continue
+            self._results.put(result)
+            return True
+        return True
+
+    def _wind_down(self, reason: str) -> bool:
+        """End what runs, keep what it left, then say so in a last frame."""
+        for cancel in self._flying.values():
+            cancel.set()
+        while self._flying:
+            result = self._results.get()
+            self._flying.pop(result.job.key, None)
+            self._landed.append(result)
+        state = self.chain.state
+        text = "cancelled" if state.cancel_requested else f"the engine was told to stop ({reason})"
+        while True:
+            try:
+                for result in self._landed:
+                    for event in outcome.interrupted(self.chain, result, text):
+                        self._add(event)
+                if self.chain.state.cancel_requested:
+                    self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
+                self._commit()
+            except RefMoved:
+                self._reload()
+            else:
+                self._landed = []
+                return False

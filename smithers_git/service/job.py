@@ -1,0 +1,64 @@
+"""What a worker needs to make one attempt, and what it brings back. Plain values: no state, no repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from smithers_git.core import events as ev
+from smithers_git.core.nodes import Task
+from smithers_git.names import TaskKey
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The workspace of an attempt, as the state knows it when the attempt starts."""
+
+    name: str
+    branch: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt of one task."""
+
+    run: str
+    key: TaskKey
+    attempt: int
+    task: Task
+    space: Space | None
+    """None for a function that never asks for a folder."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Outputs for the parameters of the prompt or call function."""
+    prompt: str = ""
+    agent: str | None = None
+    session: str | None = None
+    """The conversation to go on with, when the last attempt of this agent left one."""
+    trouble: str | None = None
+    """Why the last attempt failed; the agent is told."""
+    cache_key: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """How an attempt ended. `kind` is None when it succeeded."""
+
+    job: Job
+    value: Any = None
+    kind: ev.FailureKind | None = None
+    message: str = ""
+    seconds: float = 0.0
+    commit: str | None = None
+    agent: str | None = None
+    model: str | None = None
+    session: str | None = None
+    usage: ev.Usage | None = None
+    cost: float | None = None
+    gates: list[str] = field(default_factory=list)
+    transcript: bytes = b""
+    cached: bool = False
+    """Taken over from an earlier attempt with the same definition on the same files."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know although the attempt ended well, say a nested repository that no frame covers."""

@@ -1,0 +1,118 @@
+"""The local files of an attempt while it runs: what it says, and which process it is.
+
+Both are disposable. The transcript goes into the frame that ends the attempt; the pid file lets a later engine end
+the processes of an engine that was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from smithers_git.edge import process
+from smithers_git.names import file_name
+from smithers_git.service.job import Job
+
+MARK: Final = "SMITHERS_MARK"
+MOST: Final = 4 << 20
+"""Bytes of one attempt's transcript that are kept: the first half and the last half of what it said."""
+
+
+def mark(run_dir: Path, job_name: str) -> str:
+    """A value that only the processes of one attempt carry in their environment."""
+    return hashlib.sha256(f"{run_dir.resolve()}\0{job_name}".encode()).hexdigest()[:32]
+
+
+class Live:
+    """What one running attempt leaves beside the repository while it runs."""
+
+    def __init__(self, run_dir: Path, job: Job, report: Callable[[str, str], None]) -> None:
+        name = f"{file_name(job.key.node)}@{job.key.iteration}.{job.attempt}"
+        self.path = run_dir / "live" / f"{name}.jsonl"
+        self._pid = run_dir / "pids" / f"{name}.json"
+        self._mark = mark(run_dir, name)
+        self.report = report
+        self.reason: str | None = None
+        """How the last process of the attempt ended."""
+        self.environ = {
+            "SMITHERS_RUN": job.run,
+            "SMITHERS_NODE": job.key.node,
+            "SMITHERS_ITERATION": str(job.key.iteration),
+            "SMITHERS_ATTEMPT": str(job.attempt),
+            MARK: self._mark,
+        }
+        self._lock = threading.Lock()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._pid.parent.mkdir(parents=True, exist_ok=True)
+        # The mark stands on the disk before the process exists: a kill between the two must not hide it.
+        self._pid.write_text(json.dumps({"pid": None, "start": None, "mark": self._mark}))
+        self._file = self.path.open("wb", buffering=0)
+
+    def started(self, started: process.Started) -> None:
+        self._pid.write_text(json.dumps({"pid": started.pid, "start": started.start_time, "mark": self._mark}))
+
+    def write(self, chunk: bytes) -> None:
+        """Keep what was said; followers (`smithers chat -f`) read it as it grows."""
+        with self._lock:
+            if self._file.tell() < 4 * MOST:
+                self._file.write(chunk)
+            else:
+                self._shorten(chunk)
+
+    def _shorten(self, chunk: bytes) -> None:
+        data = self.path.read_bytes()
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(_ends(data) + chunk)
+
+    def close(self) -> bytes:
+        """End of the attempt: returns what was said, at most MOST bytes, and removes the local files."""
+        self._file.close()
+        data = self.path.read_bytes()
+        self.path.unlink(missing_ok=True)
+        self._pid.unlink(missing_ok=True)
+        return _ends(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How an attempt is ended early, and where it leaves what it says."""
+
+    cancel: threading.Event
+    live: Live
+
+
+def _ends(data: bytes) -> bytes:
+    if len(data) <= MOST:
+        return data
+    return data[: MOST // 2] + b"\n[%d bytes left out]\n" % (len(data) - MOST) + data[-MOST // 2 :]
+
+
+def salvage(run_dir: Path) -> dict[str, bytes]:
+    """What attempts of a killed engine had said, by the name of the attempt (`NODE@ITERATION.ATTEMPT`)."""
+    return {path.stem: _ends(path.read_bytes()) for path in sorted((run_dir / "live").glob("*.jsonl"))}
+
+
+def forget(run_dir: Path) -> None:
+    """Remove the local files of attempts of a killed engine, once what they hold is in a frame."""
+    for path in (run_dir / "live").glob("*.jsonl"):
+        path.unlink(missing_ok=True)
+
+
+def end_orphans(run_dir: Path) -> list[int]:
+    """End the processes that a killed engine left running; returns the pids that were ended."""
+    ended: list[int] = []
+    for path in sorted((run_dir / "pids").glob("*.json")):
+        try:
+            known = json.loads(path.read_text())
+        except (ValueError, FileNotFoundError):
+            known = {}  # torn by the kill; the mark can be worked out again from the name
+        marker = (MARK, known.get("mark") or mark(run_dir, path.stem))
+        ended += process.end_tree(known.get("pid") or 0, known.get("start") or "", marker)
+        path.unlink(missing_ok=True)
+    return ended

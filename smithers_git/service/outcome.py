@@ -1,0 +1,128 @@
+"""From what came back of an attempt to events: finished, failed, to be tried again, interrupted, or known already."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from smithers_git.core import codec
+from smithers_git.core import events as ev
+from smithers_git.core.plan import MAIN
+from smithers_git.core.schedule import after_failure
+from smithers_git.service.frames import Chain
+from smithers_git.service.job import Job, Result
+from smithers_git.service.project import Project
+
+ENDED: Final = (ev.TaskFinished, ev.TaskFailed, ev.TaskInterrupted)
+
+_CHUNK: Final = 1 << 20
+"""Bytes of one transcript file: small enough for every forge, and appended to never."""
+
+
+def events(chain: Chain, result: Result, now: float, chance: float) -> list[ev.Event]:
+    """The events of an attempt that ended; its output and transcript are handed to the next frame."""
+    put_transcript(chain, result.job, result.transcript)
+    if result.kind is None:
+        return [_finished(chain, result)]
+    return [_failed(chain, result, now, chance)]
+
+
+def _end(result: Result) -> dict[str, object]:
+    job = result.job
+    return {
+        "node": job.key.node,
+        "iteration": job.key.iteration,
+        "attempt": job.attempt,
+        "seconds": round(result.seconds, 3),
+        "agent": result.agent,
+        "model": result.model,
+        "space": job.space.name if job.space else MAIN,
+        "commit": result.commit,
+        "session": result.session,
+        "usage": result.usage,
+        "cost": result.cost,
+    }
+
+
+def _finished(chain: Chain, result: Result) -> ev.TaskFinished:
+    path = chain.state.node(result.job.key).output or codec.output_path(chain.state.outputs, result.job.key)
+    chain.put_output(path, result.value)
+    own = {"output": path, "gates": result.gates, "cache_key": result.job.cache_key, "cached": result.cached}
+    return ev.TaskFinished.model_validate({**_end(result), **own})
+
+
+def _failed(chain: Chain, result: Result, now: float, chance: float) -> ev.TaskFailed:
+    assert result.kind is not None
+    task, known = result.job.task, chain.state.node(result.job.key)
+    retry = after_failure(task, known.failures + 1, result.kind, now, chance)
+    over = over_budget(result, known.tokens, known.cost)
+    kind, message = (result.kind, result.message) if over is None else ("budget", f"{over}; {result.message}")
+    return ev.TaskFailed.model_validate(
+        {
+            **_end(result),
+            "kind": kind,
+            "message": message[:8000],
+            "final": retry.final or over is not None,
+            "retry_at": retry.at,
+            "continued": task.continue_on_fail,
+        }
+    )
+
+
+def over_budget(result: Result, tokens: int, cost: float) -> str | None:
+    """What the node has spent, when that leaves nothing for another attempt."""
+    budget = result.job.task.budget
+    if budget is None:
+        return None
+    tokens += (result.usage.input + result.usage.output) if result.usage else 0
+    cost += result.cost or 0.0
+    if budget.tokens is not None and tokens >= budget.tokens:
+        return f"{tokens} of {budget.tokens} tokens are spent"
+    if budget.usd is not None and cost >= budget.usd:
+        return f"${cost:.2f} of ${budget.usd:.2f} is spent"
+    return None
+
+
+def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
+    """The events of an attempt that was ended from outside; what it left in its workspace is kept."""
+    job = result.job
+    put_transcript(chain, job, result.transcript)
+    found: list[ev.Event] = []
+    if job.space is not None and result.commit and result.commit != chain.state.spaces[job.space.name].commit:
+        why = f"{job.key}: attempt {job.attempt} was interrupted"
+        found.append(ev.SpaceSaved(space=job.space.name, commit=result.commit, reason=why))
+    found.append(
+        ev.TaskInterrupted(
+            node=job.key.node,
+            iteration=job.key.iteration,
+            attempt=job.attempt,
+            reason=reason,
+            next="starts again on the files as it left them",
+        )
+    )
+    return found
+
+
+def put_transcript(chain: Chain, job: Job, data: bytes) -> None:
+    """Hand what an attempt said to the next frame, in chunks."""
+    for chunk, start in enumerate(range(0, len(data), _CHUNK)):
+        path = codec.transcript_path(chain.state.number + 1, job.key, job.attempt, chunk)
+        chain.put(path, data[start : start + _CHUNK])
+
+
+def cached(project: Project, job: Job) -> Result | None:
+    """The result of an earlier attempt with the same definition on the same files, if the index knows one."""
+    if job.cache_key is None:
+        return None
+    objects, known = project.objects, project.index.cached(job.cache_key)
+    if known is None or not objects.has(known.frame):
+        return None
+    blob = objects.find(objects.read_commit(known.frame).tree, known.path)
+    if blob is None:
+        return None
+    result = Result(job, value=json.loads(objects.read_blob(blob)), cached=True)
+    if job.space is not None and known.code is not None and objects.has(known.code):
+        tree = objects.read_commit(known.code).tree
+        message = f"{job.key}: taken over from {known.run}"
+        result.commit = objects.write_commit(tree, [job.space.commit], message, int(project.clock.now()))
+    return result

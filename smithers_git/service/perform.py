@@ -1,0 +1,220 @@
+"""Make one attempt: prepare its workspace, run the agent, command or function, look at the gates, save the files.
+
+Runs in a worker thread. Whatever happens to the attempt becomes a Result, never an exception: a failed task is data.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import traceback
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from smithers_git.core import events as ev
+from smithers_git.core.nodes import Command
+from smithers_git.core.records import CommandResult
+from smithers_git.core.redact import Redactor, secrets_of
+from smithers_git.core.workflow import first_issue
+from smithers_git.edge import process
+from smithers_git.errors import SetupFailed, SmithersError
+from smithers_git.service.agent import converse
+from smithers_git.service.job import Job, Result
+from smithers_git.service.live import Live, Watch
+from smithers_git.service.project import Project
+from smithers_git.service.workspaces import Workspaces
+
+TAIL: Final = 16 << 10
+"""Bytes of a command's output that its result holds; the whole of it is in the transcript."""
+
+Report = Callable[[str, str], None]
+"""Told (kind, text) of what an agent does while it works."""
+
+
+class Performer:
+    """What every attempt of one run shares."""
+
+    def __init__(self, project: Project, run: str) -> None:
+        self.project = project
+        self.run = run
+        self.workspaces = Workspaces(project.repository, run, project.settings.worktree)
+        # Attempts side by side in one workspace take turns at its git index; different workspaces do not wait.
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._tips: dict[str, str] = {}
+
+    def perform(self, job: Job, cancel: threading.Event, report: Report) -> Result:
+        """Make the attempt that `job` describes; `cancel` ends it early."""
+        began = self.project.clock.monotonic()
+        result = Result(job, agent=job.agent)
+        live = Live(self.project.run_dir(self.run), job, report)
+        try:
+            folder = self._enter(job)
+            self._work(job, result, folder, Watch(cancel, live))
+        except SetupFailed as error:
+            result.kind, result.message = "setup", error.message
+        except SmithersError as error:
+            result.kind, result.message = "bug", f"{error.message}; {error.hint}" if error.hint else error.message
+        except Exception as error:  # noqa: BLE001 - a worker that brings nothing back would be waited for for ever
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            result.kind = "error" if job.task.kind == "call" else "bug"
+            result.message = f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}"
+        self._save(job, result)
+        result.transcript = live.close()
+        result.seconds = self.project.clock.monotonic() - began
+        return result
+
+    def _enter(self, job: Job) -> Path:
+        if job.space is None:
+            return self.project.worktree
+        with self._turns[job.space.name]:
+            return self.workspaces.ensure(job.space.name, job.space.branch, job.space.commit)
+
+    def adopt(self, known: Result) -> bool:
+        """Put the files of a result that was taken over into the workspace; False when that cannot be done."""
+        space = known.job.space
+        if space is None or known.commit is None:
+            return True
+        try:
+            with self._turns[space.name]:
+                self.workspaces.ensure(space.name, space.branch, space.commit)
+                self.workspaces.restore(space.name, space.branch, known.commit)
+                self._tips[space.name] = known.commit
+        except SmithersError as error:
+            known.notes.append(f"{known.job.key}: the cached files could not be put back: {error.message}")
+            return False
+        return True
+
+    def _work(self, job: Job, result: Result, folder: Path, watch: Watch) -> None:
+        kind = job.task.kind
+        if kind == "agent":
+            converse(self.project, job, result, folder, watch)
+        elif kind == "run":
+            _command(self.project, job, result, folder, watch)
+        else:
+            _call(job, result, folder)
+        if result.kind is None:
+            _gates(self.project, job, result, folder, watch)
+
+    def _save(self, job: Job, result: Result) -> None:
+        """After every attempt, failed ones included: what it wrote is a commit before anything can touch it."""
+        if job.space is None:
+            return
+        message = f"{job.key}: attempt {job.attempt}" + (f" failed ({result.kind})" if result.kind else "")
+        try:
+            with self._turns[job.space.name]:
+                parent = self._tips.get(job.space.name, job.space.commit)
+                saved = self.workspaces.save(job.space.name, job.space.branch, parent, message)
+                self._tips[job.space.name] = saved.commit
+        except SmithersError as error:
+            if result.kind is None:
+                result.kind, result.message = "bug", f"the files could not be saved: {error.message}"
+            result.notes.append(f"{job.key}: the files could not be saved: {error.message}")
+            return
+        result.commit = saved.commit
+        result.notes += [f"{job.key}: {path} is a repository of its own, in no frame" for path in saved.uncovered]
+
+
+def words(command: Command) -> list[str]:
+    """A command as words; one line is for the shell, as in a Makefile."""
+    return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+
+
+def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watch) -> CommandResult:
+    tail = bytearray()
+    env = process.clean_env(project.environ) | watch.live.environ
+    redactor = Redactor(secrets_of(env))
+
+    def output(chunk: bytes) -> None:
+        clean = redactor.feed(chunk)
+        watch.live.write(clean)
+        tail.extend(clean)
+        if len(tail) > 4 * TAIL:
+            del tail[: -2 * TAIL]
+
+    task = job.task
+    launch = process.Launch(
+        words(command), folder, env, merge_stderr=True, timeout=task.timeout, idle_timeout=task.idle_timeout
+    )
+    ended = process.run(launch, on_output=output, cancel=watch.cancel, on_start=watch.live.started)
+    rest = redactor.finish()
+    watch.live.write(rest)
+    tail.extend(rest)
+    said = ended.message if ended.reason != "exited" else ""
+    text = bytes(tail[-TAIL:]).decode("utf-8", "replace") + (f"\n[{said}]\n" if said else "")
+    code = ended.code if ended.code is not None or ended.signal is None else 128 + ended.signal
+    watch.live.reason = ended.reason
+    return CommandResult(
+        command=words(command) if isinstance(command, str) else list(command),
+        exit_code=code if ended.reason == "exited" else None,
+        passed=ended.reason == "exited" and code == 0,
+        seconds=round(ended.seconds, 3),
+        tail=text,
+    )
+
+
+_ENDS: Final[dict[str, ev.FailureKind]] = {
+    "timeout": "timeout",
+    "idle": "idle",
+    "cancelled": "cancelled",
+    "unstartable": "unstartable",
+}
+
+
+def _command(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> None:
+    assert job.task.run is not None
+    found = _run(project, job, job.task.run, folder, watch)
+    result.value = found.model_dump(mode="json")
+    kind = _ENDS.get(watch.live.reason or "")
+    if kind is not None:
+        result.kind, result.message = kind, _last_line(found.tail) or kind
+    elif not found.passed and job.task.check:
+        result.kind = "exit"
+        result.message = f"{shown(job.task.run)} exited with {found.exit_code}: {_last_line(found.tail)}"
+
+
+def _call(job: Job, result: Result, folder: Path) -> None:
+    assert job.task.call is not None
+    arguments = dict(job.arguments)
+    if job.space is not None:
+        arguments["workspace"] = folder
+    value = job.task.call(**arguments)
+    check_output(job, result, value)
+
+
+def check_output(job: Job, result: Result, value: Any) -> None:
+    """Put `value` into the result as JSON, or make the attempt fail because it does not fit the output model."""
+    try:
+        if job.task.output is not None:
+            plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            result.value = job.task.output.model_validate(plain).model_dump(mode="json")
+        else:
+            result.value = TypeAdapter(Any).dump_python(value, mode="json")
+    except ValidationError as error:
+        result.kind = "invalid"
+        result.message = f"the output does not fit {error.title}: {first_issue(error)}"
+    except ValueError as error:  # PydanticSerializationError is one: not JSON
+        result.kind, result.message = "invalid", f"the output is not JSON: {error}"
+
+
+def _gates(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> None:
+    for gate in job.task.gates:
+        found = _run(project, job, gate, folder, watch)
+        if not found.passed:
+            result.kind = "gate"
+            result.message = f"gate {shown(gate)} is red (exit {found.exit_code}):\n{found.tail[-4000:]}"
+            return
+        result.gates.append(shown(gate))
+
+
+def shown(command: Command) -> str:
+    """A command as a person would type it."""
+    return command if isinstance(command, str) else shlex.join(command)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

@@ -1,0 +1,88 @@
+"""Take over a run: end what a killed engine left running, keep every byte it left, put workspaces in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smithers_git.core import codec
+from smithers_git.core import events as ev
+from smithers_git.service import live
+from smithers_git.service.frames import Chain
+from smithers_git.service.project import Project
+from smithers_git.service.workspaces import Workspaces
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What taking over a run found."""
+
+    events: list[ev.Event] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    """Pids of orphaned processes that were ended."""
+    restore: list[str] = field(default_factory=list)
+    """Workspaces to be put back to their commit, once their bytes are in a frame."""
+
+
+def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
+    """End orphans and save what workspaces hold; nothing is changed in a workspace yet. The caller holds the lock."""
+    found = Recovery(ended=live.end_orphans(project.run_dir(chain.run)))
+    state = chain.state
+    broken = {state.nodes[key].space for key in state.running}
+    rewound = marked(project, chain.run)
+    for name, space in state.spaces.items():
+        # None: another machine, or a cleaned one. It is made again from its commit when a task needs it.
+        saved = workspaces.keep(name, space.branch, space.commit, "found at a resume")
+        if saved is None:
+            continue
+        if not saved.changed:
+            if rewound:
+                found.restore.append(name)
+            continue
+        back = name in broken or rewound
+        why = "left by an interrupted attempt" if name in broken else "changed outside of an attempt"
+        found.events.append(
+            ev.SpaceSaved(space=name, commit=saved.commit, reason=why, restored=space.commit if back else None)
+        )
+        if back:
+            found.restore.append(name)
+    for name, data in live.salvage(project.run_dir(chain.run)).items():
+        _keep_transcript(chain, name, data)
+    for key, attempt in state.running.items():
+        found.events.append(
+            ev.TaskInterrupted(
+                node=key.node, iteration=key.iteration, attempt=attempt, reason="its engine ended before it did"
+            )
+        )
+    return found
+
+
+def settle(project: Project, chain: Chain, workspaces: Workspaces, found: Recovery) -> None:
+    """Put workspaces back, after the frame that holds what they held was written."""
+    for name in found.restore:
+        space = chain.state.spaces[name]
+        workspaces.restore(name, space.branch, space.commit)
+    live.forget(project.run_dir(chain.run))
+    unmark(project, chain.run)
+
+
+def _keep_transcript(chain: Chain, name: str, data: bytes) -> None:
+    if data:
+        chain.put(f"transcripts/{(chain.state.number + 1) // codec.FOLDER:03d}/{name}/0000.jsonl", data)
+
+
+# A rewind moves the ref first and the files after it. The mark tells a later resume that files which differ from
+# their frame are what the rewind was about to put back, not work of a person.
+
+
+def mark(project: Project, run: str) -> None:
+    path = project.run_dir(run) / "restore"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def marked(project: Project, run: str) -> bool:
+    return (project.run_dir(run) / "restore").exists()
+
+
+def unmark(project: Project, run: str) -> None:
+    (project.run_dir(run) / "restore").unlink(missing_ok=True)

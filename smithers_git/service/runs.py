@@ -1,0 +1,111 @@
+"""Which runs there are, what each is called, and how it really stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from smithers_git.core.state import State
+from smithers_git.edge.index import RunRow
+from smithers_git.edge.lock import is_held
+from smithers_git.errors import RunNotFound
+from smithers_git.service.frames import Chain, cache_rows, walk
+from smithers_git.service.project import Project
+
+RunStatus = Literal["running", "waiting", "paused", "interrupted", "finished", "failed", "cancelled"]
+"""`interrupted`: nobody owns the run and nothing outside is waited for: `smithers up --resume` goes on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as `ps` shows it."""
+
+    row: RunRow
+    status: RunStatus
+
+    @property
+    def waiting(self) -> list[tuple[str, str, float]]:
+        """(node, title, since) of every undecided approval."""
+        return [(node, title, since) for node, title, since in json.loads(self.row.waiting)]
+
+    @property
+    def running(self) -> list[str]:
+        """Nodes with an attempt in flight (or cut off, when the run is interrupted)."""
+        return [str(name) for name in json.loads(self.row.running)]
+
+
+def catch_up(project: Project) -> dict[str, str]:
+    """Let the index reflect every ref: after a fetch, a rewind, a crash, or when its file was deleted.
+
+    Returns run to tip, as the refs have it.
+    """
+    tips, known = project.tips(), project.index.tips()
+    gone = known.keys() - tips.keys()
+    if gone:
+        project.index.remove(gone)
+    for run, tip in tips.items():
+        if known.get(run) != tip:
+            reflect(project, run)
+    return tips
+
+
+def reflect(project: Project, run: str) -> None:
+    """Write one run's rows anew from its frames."""
+    chain = Chain.open(project.objects, run, project.owner)
+    assert chain.tip is not None
+    known = [row for frame in walk(project.objects, chain.tip) for row in cache_rows(frame.commit, frame.data)]
+    project.index.record(chain.state, chain.tip, known)
+
+
+def status_of(project: Project, run: str, end: str | None, *, paused: bool, waiting: bool) -> RunStatus:
+    """How a run stands. Nothing stored says "running": the owner's lock does."""
+    if end is not None:
+        return end  # type: ignore[return-value]  # the three ends are statuses
+    if is_held(project.lock_path(run)):
+        return "running"
+    if paused:
+        return "paused"
+    return "waiting" if waiting else "interrupted"
+
+
+def status(project: Project, state: State) -> RunStatus:
+    """How the run with this state stands."""
+    waiting = bool(state.waiting()) and not state.running
+    return status_of(project, state.run, state.end, paused=state.pause_requested, waiting=waiting)
+
+
+def views(project: Project) -> list[RunView]:
+    """Every run, newest first."""
+    catch_up(project)
+    found = []
+    for row in project.index.runs():
+        waiting = row.waiting != "[]" and row.running == "[]"
+        found.append(RunView(row, status_of(project, row.run, row.end, paused=bool(row.paused), waiting=waiting)))
+    return found
+
+
+def resolve(project: Project, name: str) -> str:
+    """The run whose id is `name` or begins with it, as git shortens commit ids; raises RunNotFound."""
+    runs = list(project.tips())
+    if name in runs:
+        return name
+    return _only([run for run in runs if run.startswith(name)], name)
+
+
+def _only(found: Iterable[str], name: str) -> str:
+    matches = sorted(found)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise RunNotFound(f"{name!r} fits {len(matches)} runs: {', '.join(matches[:8])}", hint="give more characters")
+    raise RunNotFound(f"there is no run {name!r} in this repository", hint="smithers ps --all lists the runs")
+
+
+def newest(project: Project) -> str:
+    """The run that was started last; raises RunNotFound when there is none."""
+    found = views(project)
+    if not found:
+        raise RunNotFound("there is no run in this repository yet", hint="start one: smithers up implement -p '…'")
+    return found[0].row.run

@@ -1,0 +1,191 @@
+"""The folders in which the tasks of a run work: git worktrees, made ready as `[worktree]` says."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from smithers_git.core.settings import WorktreeSettings
+from smithers_git.edge import process
+from smithers_git.edge.git import worktree
+from smithers_git.edge.git.checkout import Checkout
+from smithers_git.edge.git.command import storage_errors
+from smithers_git.edge.git.ignore import ignored
+from smithers_git.edge.git.repository import Repository
+from smithers_git.edge.git.restore import examine, restore
+from smithers_git.edge.git.snapshot import Snapshot, snapshot
+from smithers_git.errors import ConfigError, SetupFailed, StorageError
+from smithers_git.names import branch_ref
+from smithers_git.service.furnish import furnish
+
+# In git's own folder about the worktree: it goes when the worktree goes, and no agent finds it among its files.
+_READY = "smithers-ready"
+_LOG = "smithers-{}.log"
+_TAIL = 4000  # bytes of a failed command's output that the error shows
+_LIMIT = 3600.0  # seconds; an hour for a cold build, and an end for a command that waits for input
+
+
+class Workspaces:
+    """The workspaces of one run.
+
+    Args:
+        repo: the user's repository.
+        run: id of the run.
+        settings: how new ones are made ready.
+    """
+
+    def __init__(self, repo: Repository, run: str, settings: WorktreeSettings) -> None:
+        self.repo = repo
+        self.run = run
+        self.settings = settings
+
+    def path(self, space: str) -> Path:
+        """Folder of a workspace: the same for the same run and space, as agents know conversations by their folder."""
+        return self.root / self.run / space
+
+    @property
+    def root(self) -> Path:
+        """Folder of all workspaces of this repository."""
+        home = os.environ.get("XDG_STATE_HOME", "")
+        base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
+        base = base / "smithers" / "worktrees"
+        if self.settings.root:
+            base = self.main.path / Path(self.settings.root).expanduser()
+        common = self.repo.common_dir.resolve()
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", common.parent.name if common.name == ".git" else common.stem)
+        return base.resolve() / f"{name.strip('-.') or 'repo'}-{hashlib.sha256(os.fsencode(common)).hexdigest()[:8]}"
+
+    @property
+    def main(self) -> Checkout:
+        """The main checkout, even when the user works in a linked worktree: `.env` and the like are there."""
+        return worktree.main_checkout(self.repo)
+
+    @storage_errors
+    def ensure(self, space: str, branch: str, commit: str, *, cancel: threading.Event | None = None) -> Path:
+        """The folder of a workspace; made at `commit` when it is missing.
+
+        An existing one is returned as it is. One whose setup did not succeed is brought to `commit` and set up again.
+
+        Args:
+            space: id of the workspace.
+            branch: full name of its branch.
+            commit: what a new one holds.
+            cancel: setting it ends the setup command.
+
+        Raises:
+            SetupFailed: the setup command failed; the message has the end of its output.
+            ConfigError: a rule in [worktree] cannot be followed.
+            RepositoryError, StorageError, GitError: see `worktree.add`.
+        """
+        path = self.path(space)
+        checkout = worktree.find(self.repo, path)
+        if checkout is not None and (checkout.git_dir / _READY).exists():
+            return path
+        if checkout is None:
+            self._refuse_visible(path)
+            checkout = worktree.add(self.repo, path, branch, commit)
+        restore(checkout, branch, commit)
+        furnish(self.main, checkout, self.settings)
+        self._command("setup", space, checkout, cancel)
+        (checkout.git_dir / _READY).touch()
+        return path
+
+    def save(self, space: str, branch: str, parent: str, message: str) -> Snapshot:
+        """Commit what is in the workspace, see `snapshot`. Raises StorageError when there is no such workspace."""
+        return snapshot(self._existing(space), parent, message, branch)
+
+    def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
+        """As `save`; None when there is no such workspace."""
+        if worktree.find(self.repo, self.path(space)) is None:
+            return None
+        return self.save(space, branch, parent, message)
+
+    def restore(self, space: str, branch: str, commit: str) -> None:
+        """Bring the workspace to the bytes of `commit`, ignored files excepted; makes it when it is missing."""
+        self.ensure(space, branch, commit)
+        restore(self._existing(space), branch, commit)
+
+    def differs(self, space: str, commit: str) -> bool:
+        """Whether the workspace is missing, holds anything that `commit` does not, or is at another commit."""
+        checkout = worktree.find(self.repo, self.path(space))
+        if checkout is None:
+            return True
+        state = examine(checkout, branch_ref(self.run, space))
+        return not state.clean or state.head != commit
+
+    @storage_errors
+    def remove(self, space: str, commit: str) -> bool:
+        """Run the teardown command and delete the workspace, unless it holds something that `commit` does not.
+
+        Returns:
+            Whether it is gone. The branch stays.
+
+        Raises:
+            SetupFailed: the teardown command failed; the workspace stays, and `ensure` will set it up again.
+        """
+        path, branch = self.path(space), branch_ref(self.run, space)
+        checkout = worktree.find(self.repo, path)
+        if checkout is None:
+            return not path.exists()
+        if not worktree.holds_only(checkout, branch, commit):
+            return False
+        (checkout.git_dir / _READY).unlink(missing_ok=True)
+        self._command("teardown", space, checkout, None)
+        if not worktree.remove(self.repo, path, branch, commit):
+            return False
+        with suppress(OSError):  # other workspaces of the run are still there
+            path.parent.rmdir()
+        return True
+
+    def _existing(self, space: str) -> Checkout:
+        checkout = worktree.find(self.repo, self.path(space))
+        if checkout is None:
+            raise StorageError(
+                f"the workspace {self.path(space)} is missing, or git does not know it any more",
+                hint=f"smithers up --resume {self.run} makes it again from the last frame",
+            )
+        return checkout
+
+    def _refuse_visible(self, path: Path) -> None:
+        """A root inside the user's checkout must be ignored there, or `git status` would show it."""
+        top = self.repo.worktree.resolve()
+        if path.is_relative_to(top) and not path.is_relative_to(self.repo.common_dir.resolve()):
+            name = str(path.relative_to(top))
+            if not ignored(self.repo.checkout, [name]):
+                folder = Path(self.settings.root or "").as_posix()
+                raise ConfigError(
+                    f"[worktree] root = {self.settings.root!r} is inside the checkout, and git does not ignore it",
+                    hint=f"add the line /{folder}/ to .gitignore or .git/info/exclude",
+                )
+
+    def _command(self, which: str, space: str, checkout: Checkout, cancel: threading.Event | None) -> None:
+        """Run the setup or teardown command, if there is one."""
+        command = self.settings.setup if which == "setup" else self.settings.teardown
+        if not command:
+            return
+        main = str(self.main.path)
+        env = process.clean_env(os.environ) | {
+            "SMITHERS_RUN": self.run,
+            "SMITHERS_SPACE": space,
+            "SMITHERS_MAIN": main,
+        }
+        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
+        log = checkout.git_dir / _LOG.format(which)
+        launch = process.Launch(argv, checkout.path, env, merge_stderr=True, timeout=_LIMIT)
+        with log.open("w+b") as output:
+
+            def write(chunk: bytes) -> None:
+                output.write(chunk)
+
+            ended = process.run(launch, on_output=write, cancel=cancel or threading.Event())
+            output.seek(max(0, output.tell() - _TAIL))
+            tail = output.read().decode("utf-8", "replace").strip()
+        if ended.code != 0 or ended.reason != "exited":
+            raise SetupFailed(
+                f"[worktree] {which} for {space} {ended.message}" + (f":\n{tail}" if tail else ""),
+                hint=f"run it by hand in {checkout.path}; its whole output is in {log}",
+            )
