@@ -1,0 +1,251 @@
+"""Worktrees of the user's repository: making, finding, listing and removing them.
+
+A worktree of ours is locked, in git's sense, with a reason that begins with `OURS`, in the same command that makes it.
+Git then never prunes it behind a live run when its disk is not mounted or a cleaner of temporary folders was there
+(gc does that to unlocked ones), `git worktree remove` and `move` refuse and show the reason, and we know it again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from smithers_git.edge.git.checkout import Checkout, open_up
+from smithers_git.edge.git.command import failure, storage_errors
+from smithers_git.edge.git.repository import Repository
+from smithers_git.edge.git.restore import examine
+from smithers_git.edge.lock import FileLock, holding
+from smithers_git.errors import GitError, RepositoryError, StorageError
+from smithers_git.names import BRANCHES
+
+OURS = "smithers: "
+_WAIT = 120.0  # seconds for all others who make worktrees; one takes about 20 ms
+_NOTHING = "0" * 40
+
+
+@dataclass(frozen=True)
+class WorktreeInfo:
+    """One line of `git worktree list`.
+
+    Attributes:
+        path: its folder, which may be missing.
+        head: commit that is checked out; None in a bare repository or on a branch without one.
+        branch: full name of its branch; None when detached.
+        reason: why it is locked; None when it is not.
+        bare: it is a bare repository, not a worktree.
+    """
+
+    path: Path
+    head: str | None
+    branch: str | None
+    reason: str | None
+    bare: bool
+
+    @property
+    def ours(self) -> bool:
+        return self.reason is not None and self.reason.startswith(OURS)
+
+
+def listing(repo: Repository) -> list[WorktreeInfo]:
+    """All worktrees, the main one first."""
+    text = repo.checkout.git("worktree", "list", "--porcelain", "-z")
+    return [_info(record) for record in text.split("\0\0") if record]
+
+
+def main_checkout(repo: Repository) -> Checkout:
+    """The checkout of the repository itself; the user's own when there is none (a bare one with worktrees)."""
+    if repo.git_dir == repo.common_dir:
+        return repo.checkout
+    main = listing(repo)[0]
+    return repo.checkout if main.bare or not (main.path / ".git").exists() else Checkout(main.path, repo.common_dir)
+
+
+def find(repo: Repository, path: Path) -> Checkout | None:
+    """The worktree at `path`; None when git does not know one there, or its folder is missing.
+
+    Found from git's side, as an agent may have damaged the `.git` in the folder.
+    """
+    if path.is_symlink() or not path.is_dir():
+        return None
+    record = _record(repo, path)
+    return Checkout(path, record) if record else None
+
+
+def add(repo: Repository, path: Path, branch_ref: str, commit: str) -> Checkout:
+    """A new worktree at `path` on the branch `branch_ref`, which is made at or moved to `commit`.
+
+    No files are written yet (`restore` does that): so worktrees are made one after another, because git itself fails
+    at it in parallel, yet filled side by side. Sparse patterns of the user's checkout are inherited.
+
+    Args:
+        repo: the user's repository.
+        path: absolute; missing, or an empty folder.
+        branch_ref: full name. One outside `refs/heads/smithers/` is never moved.
+        commit: where the branch starts.
+
+    Raises:
+        StorageError: there is something else at `path`; it is left alone.
+        RepositoryError: the branch is not ours, or is checked out somewhere else.
+        GitError: git refuses.
+    """
+    path = _room_for(path)
+    with _administration(repo):
+        for other in listing(repo):
+            if other.path == path or other.branch == branch_ref:
+                _make_way(repo, other, path, branch_ref)
+        _claim(repo, branch_ref, commit)
+        reason = f"{OURS}{branch_ref.removeprefix(BRANCHES)}, `smithers ps` shows the run"
+        arguments = ("worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", reason)
+        name = branch_ref.removeprefix("refs/heads/")
+        # Absolute paths, because `_record` and tools of the user's compare them (git 2.48 can write relative ones).
+        repo.checkout.git("-c", "worktree.useRelativePaths=false", *arguments, "--", str(path), name)
+    made = find(repo, path)
+    if made is None:
+        raise GitError(f"git worktree add made nothing at {path}", hint=f"see `git -C {repo.worktree} worktree list`")
+    return made
+
+
+def remove(repo: Repository, path: Path, branch_ref: str, commit: str) -> bool:
+    """Remove the worktree at `path` if nothing is lost: its files equal `commit`, which contains its HEAD.
+
+    Ignored files go with it. Nested repositories and submodules with changes of their own keep it alive.
+
+    Returns:
+        Whether it was removed.
+    """
+    checkout = find(repo, path)
+    if checkout is None or not holds_only(checkout, branch_ref, commit):
+        return False
+    with _administration(repo):
+        arguments = ("worktree", "remove", "--force", "--force", "--", str(path))  # twice: it is locked
+        try:
+            repo.checkout.git(*arguments)
+        except StorageError:
+            open_up(path)
+            repo.checkout.git(*arguments)
+    return True
+
+
+def holds_only(checkout: Checkout, branch_ref: str, commit: str) -> bool:
+    """Whether everything in the worktree that git does not ignore is in `commit` or its history."""
+    state = examine(checkout, branch_ref)
+    if state.uncovered or not state.clean or state.head is None:
+        return False
+    if state.head == commit:
+        return True
+    same = checkout.resolve(f"{state.head}^{{tree}}") == checkout.resolve(f"{commit}^{{tree}}")
+    return same and not checkout.try_git("merge-base", "--is-ancestor", state.head, commit).code
+
+
+def prune(repo: Repository, root: Path) -> list[Path]:
+    """Forget our worktrees below `root` whose folder is missing; returns their paths. Others' are left alone."""
+    with _administration(repo):
+        gone = [
+            info.path
+            for info in listing(repo)
+            if info.ours and info.path.is_relative_to(root.resolve()) and not os.path.lexists(info.path)
+        ]
+        for path in gone:
+            _forget(repo, path)
+    return gone
+
+
+def _administration(repo: Repository) -> AbstractContextManager[FileLock]:
+    return holding(repo.smithers_dir / "worktrees.lock", _WAIT)
+
+
+@storage_errors
+def _room_for(path: Path) -> Path:
+    """`path` as git records it, with its parent folder made; StorageError when something is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path = path.parent.resolve() / path.name
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise StorageError(f"{path} exists and is not an empty folder", hint=f"move it away: mv {path} {path}.old")
+    return path
+
+
+def _make_way(repo: Repository, other: WorktreeInfo, path: Path, branch_ref: str) -> None:
+    """Forget the record `other` if it is a dangling one of ours: it keeps `path` or the branch taken."""
+    if other.path != path and _lives(repo, other.path):
+        raise RepositoryError(
+            f"{branch_ref.removeprefix('refs/heads/')} is checked out in {other.path}",
+            hint=f"leave it there: git -C {other.path} switch --detach",
+        )
+    if not other.ours:
+        raise RepositoryError(
+            f"git records a worktree at {other.path} that smithers did not make",
+            hint=f"git -C {repo.worktree} worktree prune",
+        )
+    _forget(repo, other.path)
+
+
+def _lives(repo: Repository, path: Path) -> bool:
+    """Whether `path` is there, and not the worktree of the place where this repository was before it was moved."""
+    try:
+        text = os.fsdecode((path / ".git").read_bytes())
+    except OSError:
+        return os.path.lexists(path)
+    return (
+        not text.startswith("gitdir: ") or (path / text[8:].rstrip("\n")).parent.parent == repo.common_dir / "worktrees"
+    )
+
+
+def _record(repo: Repository, path: Path) -> Path | None:
+    """Git's own folder about the worktree at `path`."""
+    wanted = path.parent.resolve() / path.name / ".git"
+    for file in sorted((repo.common_dir / "worktrees").glob("*/gitdir")):
+        try:
+            if file.parent / os.fsdecode(file.read_bytes()).rstrip("\n") == wanted:
+                return file.parent
+        except FileNotFoundError:
+            continue  # removed while we look
+    return None
+
+
+@storage_errors
+def _forget(repo: Repository, path: Path) -> None:
+    """Delete git's record of a worktree, and nothing else. `git worktree remove` would refuse or delete the files."""
+    record = _record(repo, path)
+    if record is not None:
+        shutil.rmtree(record)
+
+
+def _claim(repo: Repository, branch_ref: str, commit: str) -> None:
+    """Make the branch, or move it if it is ours."""
+    user = repo.checkout
+    now = user.resolve(branch_ref)
+    if now == commit:
+        return
+    name = branch_ref.removeprefix("refs/heads/")
+    if now is not None and not branch_ref.startswith(BRANCHES):
+        raise RepositoryError(
+            f"the branch {name} exists and is not at {commit[:12]}",
+            hint=f"choose another name, or rename it: git branch -m {name} NEW-NAME",
+        )
+    done = user.try_git("update-ref", "-m", "smithers: new worktree", branch_ref, commit, now or _NOTHING)
+    beside = re.search(r"'refs/heads/([^']+)' exists; cannot create", os.fsdecode(done.stderr))
+    if done.code and beside:
+        raise RepositoryError(
+            f"the branch {name} cannot be made beside your branch {beside[1]}",
+            hint=f"rename yours: git branch -m {beside[1]} NEW-NAME",
+        )
+    if done.code:
+        raise failure(repo.worktree, ("update-ref", branch_ref), done)
+
+
+def _info(record: str) -> WorktreeInfo:
+    fields: dict[str, str] = {}
+    for line in record.split("\0"):
+        name, _, value = line.partition(" ")
+        fields[name] = value
+    return WorktreeInfo(
+        Path(fields["worktree"]),
+        None if fields.get("HEAD", _NOTHING) == _NOTHING else fields["HEAD"],
+        fields.get("branch"),
+        fields.get("locked"),
+        "bare" in fields,
+    )
