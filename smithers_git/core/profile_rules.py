@@ -1,0 +1,128 @@
+"""The part of an agent profile that says how its output is read. `stream` evaluates these rules."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
+
+from smithers_git.core.json_path import JsonPath, Where, compile_path, compile_where
+
+
+def _compiled_path(value: Any) -> Any:
+    return compile_path(value) if isinstance(value, str) else value
+
+
+def _compiled_where(value: Any) -> Any:
+    return compile_where(value) if isinstance(value, dict) else value
+
+
+def _compiled_paths(value: Any) -> Any:
+    return tuple(map(_compiled_path, value if isinstance(value, list) else [value]))
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+Path = Annotated[InstanceOf[JsonPath], BeforeValidator(_compiled_path)]
+Tests = Annotated[InstanceOf[Where], BeforeValidator(_compiled_where)]
+
+
+class Part(BaseModel):
+    """A table of a profile: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rule(Part):
+    """Where a value stands. All matches in one line (or document) are one value: text is joined, numbers are added.
+    `pick` says which line counts.
+    """
+
+    source: Annotated[str, Field(alias="from", pattern=r"^(stdout|stderr|file:[^/]+)$")] = "stdout"
+    """`file:NAME` is a file that the CLI was told to write into {scratch}."""
+    where: Tests = Where()
+    path: Annotated[tuple[Path, ...], BeforeValidator(_compiled_paths)] = ()
+    """One path, or several whose matches are taken together."""
+    regex: re.Pattern[str] | None = None
+    """Its first group, else the whole match. Without `path` it searches the text that is not JSON."""
+    pick: Literal["first", "last", "join", "sum"] = "last"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Rule:
+        if not self.path and self.regex is None:
+            raise ValueError("path: field required (or regex)")
+        return self
+
+
+Rules = Annotated[tuple[Rule, ...], BeforeValidator(_as_list)]
+
+
+class Wait(Rule):
+    """How long to wait after a rate limit: seconds, milliseconds, or the Unix time at which it ends."""
+
+    unit: Literal["s", "ms", "epoch"] = "s"
+
+
+class UsageRules(Part):
+    input: Rules = ()
+    output: Rules = ()
+    cached: Rules = ()
+    input_includes_cached: bool
+
+
+class Output(Part):
+    mode: Literal["text", "json", "jsonl"]
+    answer: Rules = ()
+    """In text mode, no rule means the whole of standard output."""
+    session: Rules = ()
+    error: Rules = ()
+    """What these find is an error, unless a closing event follows on a later line."""
+    cost: Rules = ()
+    """US dollars."""
+    usage: UsageRules | None = None
+    wait: Annotated[tuple[Wait, ...], BeforeValidator(_as_list)] = ()
+
+    @model_validator(mode="after")
+    def _has_answer(self) -> Output:
+        if self.mode != "text" and not self.answer:
+            raise ValueError(f"answer: field required in {self.mode} mode")
+        return self
+
+
+class Success(Part):
+    """What must be true of a turn that succeeded, besides a non-empty answer and no error."""
+
+    event: Tests = Where()
+    """The closing event: a line (jsonl) or the document (json) that has these values."""
+    exit: tuple[int, ...] | None = None
+    """Allowed exit codes; None when the code says nothing."""
+
+
+class FailureRule(Part):
+    """What kind a failure is. Every condition that is given must hold; the first entry whose conditions do, wins."""
+
+    kind: Literal["limit", "overload", "auth", "refusal", "bad_request", "crash", "timeout", "empty"]
+    where: Tests = Where()
+    regex: re.Pattern[str] | None = None
+    """Searched in the error message, the lines of standard output that are not JSON, and standard error's end."""
+    exit: tuple[int, ...] | None = None
+    lost_session: bool = False
+    """The conversation to resume is gone: the next attempt starts a new one."""
+
+    @model_validator(mode="after")
+    def _has_condition(self) -> FailureRule:
+        if not self.where and self.regex is None and self.exit is None:
+            raise ValueError("where: field required (or regex, or exit)")
+        return self
+
+
+class EventRule(Part):
+    """A line for the live view: `text` lists paths, from each value that `each` finds, joined by spaces."""
+
+    kind: Literal["started", "text", "tool", "tool_done", "retrying", "other"]
+    where: Tests = Where()
+    each: Path = compile_path("")
+    text: tuple[Path, ...] = ()
