@@ -52,6 +52,10 @@ class Plan:
     items: dict[str, Item] = field(default_factory=dict)
     loops: dict[str, LoopItem] = field(default_factory=dict)
     spaces: dict[str, SpaceItem] = field(default_factory=dict)
+    settled: dict[int, int] = field(default_factory=dict, compare=False, repr=False)
+    """A note of the scheduler: by id of a child tuple of this tree, how many leading children are known to be done."""
+    settled_for: tuple[object, int] = field(default=(None, -1), compare=False, repr=False)
+    """The state object, and its count of resets, that the note holds for."""
 
     def shape(self) -> tuple[object, ...]:
         """Ids and places, to compare two renders of the same state."""

@@ -75,6 +75,9 @@ def decide(plan: Plan, state: State, now: float) -> Decision:
     decision = walk.decision
     if state.end is not None:
         return decision
+    if plan.settled_for[0] is not state or plan.settled_for[1] != state.resets:
+        plan.settled.clear()
+        plan.settled_for = (state, state.resets)
     outcome = _visit(walk, plan.root, ())
     if decision.events:
         # Facts first: they can change everything behind them. Starting waits for the next decision.
@@ -123,14 +126,17 @@ def _visit(walk: _Walk, node: Node, groups: tuple[_Group, ...]) -> Outcome:
 
 
 def _visit_sequence(walk: _Walk, children: tuple[Node, ...], groups: tuple[_Group, ...]) -> Outcome:
-    done = walk.state.done
-    for child in children:
-        # The common case, thousands of finished tasks in a row outside any loop, costs one set look-up each.
-        if isinstance(child, Task) and child.key in done and not walk.plan.items[child.id].loops:
-            continue
+    # Leading children that are done stay done until a reset. Without this note, a sequence of 2,000 tasks would look
+    # at 1,000 finished ones at each step: a tenth of a step's whole cost.
+    settled = walk.plan.settled
+    first = at = settled.get(id(children), 0)
+    for child in children[first:] if first else children:
         outcome = _visit(walk, child, groups)
         if outcome != "done":
             return outcome
+        if isinstance(child, Task) and not walk.plan.items[child.id].loops:
+            at += 1
+            settled[id(children)] = at
     return "done"
 
 

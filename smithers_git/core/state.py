@@ -107,6 +107,8 @@ class State:
     spaces: dict[str, SpaceState] = field(default_factory=dict)
     tokens: int = 0
     cost: float = 0.0
+    resets: int = 0
+    """How often nodes were taken back; until then, what is done stays done."""
 
     def node(self, key: TaskKey) -> NodeState:
         """The state of `key`; a fresh one, not kept, when nothing happened to it yet."""
@@ -278,6 +280,7 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
 
 def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
     names = set(event.nodes)
+    state.resets += 1
     for key in [key for key in state.nodes if key.node in names or f"{key.node}@{key.iteration}" in names]:
         old = state.nodes[key]
         # The attempt number goes on, so that no transcript or log of an earlier attempt is overwritten.

@@ -101,7 +101,9 @@ class Index:
         """
         try:
             with self._open() as db:
-                db.execute(_UPSERT, asdict(row_of(state, tip)))
+                row = row_of(state, tip)
+                # Not asdict: it copies deeply, 0.1 ms a frame for nothing.
+                db.execute(_UPSERT, {name: getattr(row, name) for name in _COLUMNS})
                 db.executemany("INSERT OR REPLACE INTO cache VALUES (:key,:run,:frame,:path,:code)", map(asdict, known))
         except sqlite3.Error:
             self.close()

@@ -24,7 +24,7 @@ def follow(project: Project, run: str, resume: Resume, *, as_json: bool) -> int:
     """Drive `run` until it is over or waits; returns the exit code of design section 9."""
     with ExitStack() as stack:
         watcher = stack.enter_context(_watching(project, as_json=as_json))
-        driving = Drive(watcher=watcher, notes=output.note)
+        driving = Drive(watcher=watcher)
         stack.enter_context(_signals(driving))
         state = drive.go(project, run, resume, driving)
     conclude(project, state, as_json=as_json)
@@ -60,7 +60,7 @@ def _watching(project: Project, *, as_json: bool) -> Iterator[Watcher]:
         with View(project) as view:
             yield view.watcher
         return
-    yield Watcher(recorded=_lines)
+    yield Watcher(recorded=_lines, noted=output.note)
 
 
 def _lines(_state: State, events: tuple[ev.Event, ...], at: float) -> None:

@@ -41,7 +41,7 @@ class View:
         self._live = Live(
             console=Console(stderr=True), get_renderable=self._table, refresh_per_second=5, transient=False
         )
-        self.watcher = Watcher(recorded=self._recorded, said=self._heard)
+        self.watcher = Watcher(recorded=self._recorded, said=self._heard, noted=self._live.console.print)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,7 +36,6 @@ class Drive:
     watcher: Watcher = field(default_factory=Watcher)
     engine: Engine | None = None
     reason: str | None = None
-    notes: Callable[[str], None] = lambda _text: None
 
     def stop(self, reason: str) -> None:
         """End what runs and return. May be called from a signal handler, before the engine exists too."""
@@ -84,6 +83,7 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
             if drive.reason is not None:
                 engine.interrupt(drive.reason)
             engine.run()
+            engine.packer.finish()
         seen = chain.tip
         if drive.reason is not None or chain.state.end is not None or project.objects.ref(chain.ref) == seen:
             return chain.state
@@ -114,7 +114,7 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
     while True:
         found = recover.examine(project, chain, workspaces)
         if found.ended:
-            drive.notes(f"ended {len(found.ended)} process(es) that a killed engine had left running")
+            drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
         accepted = _accept(project, chain, loaded) if resume.accept_change else []
         state = chain.state
         fresh = state.number == 0 and not found.events

@@ -24,6 +24,7 @@ from smithers_git.service import outcome
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
+from smithers_git.service.packing import Packer
 from smithers_git.service.perform import Performer, check_output
 from smithers_git.service.project import Project
 from smithers_git.service.render import Renderer
@@ -42,6 +43,8 @@ class Watcher:
     recorded: Callable[[State, tuple[ev.Event, ...], float], None] = lambda _state, _events, _at: None
     said: Callable[[TaskKey, str, str], None] = lambda _key, _kind, _text: None
     """(task, kind, text) of what an agent does while it works; called from worker threads."""
+    noted: Callable[[str], None] = lambda _text: None
+    """What the person should know besides."""
 
 
 class Engine:
@@ -54,6 +57,7 @@ class Engine:
         self.dispatcher = Dispatcher(project, chain, source)
         self.performer = Performer(project, chain.run)
         self.watcher = watcher
+        self.packer = Packer(project, watcher.noted)
         self._flying: dict[TaskKey, threading.Event] = {}
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._landed: list[Result] = []
@@ -192,6 +196,7 @@ class Engine:
         done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
         self._landed = [r for r in self._landed if (*r.job.key, r.job.attempt) not in done]
         self.watcher.recorded(self.chain.state, told, at)
+        self.packer.look()
 
     def _reload(self) -> None:
         self._told = []

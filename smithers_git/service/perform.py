@@ -31,6 +31,8 @@ from smithers_git.service.workspaces import Workspaces
 TAIL: Final = 16 << 10
 """Bytes of a command's output that its result holds; the whole of it is in the transcript."""
 
+_ANY: Final = TypeAdapter[Any](Any)
+
 Report = Callable[[str, str], None]
 """Told (kind, text) of what an agent does while it works."""
 
@@ -192,7 +194,7 @@ def check_output(job: Job, result: Result, value: Any) -> None:
             plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             result.value = job.task.output.model_validate(plain).model_dump(mode="json")
         else:
-            result.value = TypeAdapter(Any).dump_python(value, mode="json")
+            result.value = _ANY.dump_python(value, mode="json")
     except ValidationError as error:
         result.kind = "invalid"
         result.message = f"the output does not fit {error.title}: {first_issue(error)}"

@@ -1,0 +1,89 @@
+"""Packing what smithers wrote, so that its loose objects never make the user's own `git commit` start a gc.
+
+git starts one at about 6,700 loose objects (gc.auto), which a run of 1,100 frames would reach, or at 50 packs
+(gc.autoPackLimit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from smithers_git.edge.git.command import git, git_bytes
+from smithers_git.errors import GitError
+
+MOST_PACKS: Final = 10
+"""Packs of ours that may stand side by side before they become one."""
+
+
+def crowded(common_dir: Path) -> bool:
+    """Whether there are some 2,000 loose objects or more: by the folder that `git gc --auto` itself looks at."""
+    folder = common_dir / "objects" / "17"
+    return folder.is_dir() and sum(1 for _ in folder.iterdir()) >= 8
+
+
+def pack(common_dir: Path, names: Iterable[str]) -> None:
+    """Put these objects into one pack and drop their loose copies. Raises GitError or StorageError.
+
+    Loose objects of the user that some pack already holds go too; that is what `git prune-packed` always does.
+    """
+    _pack(common_dir, "".join(f"{name}\n" for name in names))
+
+
+def pack_reachable(common_dir: Path, tips: Iterable[str], known: Iterable[str]) -> None:
+    """As `pack`, for every loose object that `tips` reach and `known` do not: also those that git itself wrote for us.
+
+    It walks the whole history of `tips` (25 us a frame), so it is not for every few hundred frames.
+    """
+    lines = [*(f"{tip}\n" for tip in tips), "--not\n", *(f"{tip}\n" for tip in known)]
+    _pack(common_dir, "".join(lines), "--revs", "--unpacked")
+
+
+def _pack(common_dir: Path, lines: str, *options: str) -> None:
+    arguments = ("pack-objects", "-q", "--non-empty", "--threads=1", *options, "objects/pack/pack")
+    made = git(common_dir, *arguments, input=lines.encode())
+    if made:
+        _remember(common_dir, [*_ours(common_dir), made])
+        git(common_dir, "prune-packed", "-q")
+
+
+def consolidate(common_dir: Path) -> None:
+    """Make one pack of all of ours, when there are more than MOST_PACKS."""
+    ours = _ours(common_dir)
+    if len(ours) <= MOST_PACKS:
+        return
+    names: set[str] = set()
+    for name in ours:
+        listed = git_bytes(common_dir, "show-index", input=_file(common_dir, name, "idx").read_bytes())
+        names.update(line.split()[1].decode() for line in listed.splitlines())
+    wanted = "".join(f"{name}\n" for name in sorted(names)).encode()
+    made = git(common_dir, "pack-objects", "-q", "--threads=1", "objects/pack/pack", input=wanted)
+    if not made or not _file(common_dir, made, "idx").exists():
+        raise GitError("git pack-objects made no pack", hint="run smithers doctor")
+    _remember(common_dir, [made])
+    for name in ours:
+        for ending in ("idx", "rev", "pack"):  # the index first: without it nobody looks for the pack
+            if name != made:
+                _file(common_dir, name, ending).unlink(missing_ok=True)
+
+
+def _file(common_dir: Path, name: str, ending: str) -> Path:
+    return common_dir / "objects" / "pack" / f"pack-{name}.{ending}"
+
+
+def _ours(common_dir: Path) -> list[str]:
+    """Our packs that are still there: the user's own gc may have taken some in."""
+    try:
+        names = (common_dir / "smithers" / "packs").read_text("ascii").split()
+    except FileNotFoundError:
+        return []
+    return [name for name in names if _file(common_dir, name, "idx").exists()]
+
+
+def _remember(common_dir: Path, names: list[str]) -> None:
+    path = common_dir / "smithers" / "packs"
+    path.parent.mkdir(exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text("".join(f"{name}\n" for name in names), "ascii")
+    fresh.replace(path)
