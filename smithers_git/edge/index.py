@@ -11,14 +11,17 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from smithers_git.core.state import State
+if TYPE_CHECKING:  # it brings pydantic, which `ps` does without
+    from smithers_git.core.state import State
 
 VERSION: Final = 1
 """Raised with every change of the tables. A file with another number is made anew: it holds nothing of its own."""
 
 _PRAGMAS: Final = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA busy_timeout=5000")
+
+
 @dataclass(slots=True)
 class RunRow:
     """What `ps` shows of a run."""

@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smithers_git.clock import Clock, SystemClock
-from smithers_git.core.codec import Owner
-from smithers_git.core.settings import Settings
-from smithers_git.edge import config
 from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.index import Index
 from smithers_git.edge.lock import FileLock
 from smithers_git.names import RUNS
-from smithers_git.service.frames import Chain
+
+if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a current index does without
+    from smithers_git.core.codec import Owner
+    from smithers_git.core.settings import Settings
+    from smithers_git.service.frames import Chain
 
 
 @dataclass
@@ -54,10 +56,14 @@ class Project:
 
     @cached_property
     def settings(self) -> Settings:
+        from smithers_git.edge import config
+
         return config.load(self.worktree, self.environ)
 
     @cached_property
     def owner(self) -> Owner:
+        from smithers_git.core.codec import Owner
+
         return Owner(os.getpid(), socket.gethostname())
 
     def tips(self) -> dict[str, str]:
@@ -66,6 +72,8 @@ class Project:
 
     def chain(self, run: str) -> Chain:
         """The frames of a run; raises RunNotFound."""
+        from smithers_git.service.frames import Chain
+
         return Chain.open(self.objects, run, self.owner, self.index)
 
     def lock(self, run: str) -> FileLock:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from smithers_git.core.state import State
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import RunNotFound
-from smithers_git.service.frames import Chain, cache_rows, walk
 from smithers_git.service.project import Project
+
+if TYPE_CHECKING:  # it brings pydantic, which `ps` on a current index does without
+    from smithers_git.core.state import State
 
 RunStatus = Literal["running", "waiting", "paused", "interrupted", "finished", "failed", "cancelled"]
 """`interrupted`: nobody owns the run and nothing outside is waited for: `smithers up --resume` goes on with it."""
@@ -53,6 +54,8 @@ def catch_up(project: Project) -> dict[str, str]:
 
 def reflect(project: Project, run: str) -> None:
     """Write one run's rows anew from its frames."""
+    from smithers_git.service.frames import Chain, cache_rows, walk
+
     chain = Chain.open(project.objects, run, project.owner)
     assert chain.tip is not None
     known = [row for frame in walk(project.objects, chain.tip) for row in cache_rows(frame.commit, frame.data)]
