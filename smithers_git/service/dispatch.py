@@ -51,7 +51,7 @@ class Dispatcher:
         space, made = self._space(plan, item)
         plain = Job(self.chain.run, key, attempt, task, space)
         try:
-            arguments = self._arguments(plan, key, item)
+            arguments = self._arguments(plan, item)
             job = self._job(plain, known, arguments)
         except SmithersError as error:
             hint = f"; {error.hint}" if error.hint else ""
@@ -101,8 +101,7 @@ class Dispatcher:
         item = plan.items[event.node]
         if not isinstance(item.node, Approval):
             return event
-        key = TaskKey(event.node, event.iteration)
-        text = self._text(item.node.summary, self._arguments(plan, key, item), f"the summary of {event.node!r} raised")
+        text = self._text(item.node.summary, self._arguments(plan, item), f"the summary of {event.node!r} raised")
         return event.model_copy(update={"summary": text})
 
     def _space(self, plan: Plan, item: Item) -> tuple[Space | None, list[ev.Event]]:
@@ -133,19 +132,19 @@ class Dispatcher:
         made.append(ev.SpaceCreated(space=name, branch=branch, commit=commit))
         return Space(name, branch, commit)
 
-    def _arguments(self, plan: Plan, key: TaskKey, item: Item) -> dict[str, Any]:
-        return {param: self._value(plan, key, node) for param, node in item.params.items()}
+    def _arguments(self, plan: Plan, item: Item) -> dict[str, Any]:
+        return {param: self._value(plan, node) for param, node in item.params.items()}
 
-    def _value(self, plan: Plan, key: TaskKey, node: str) -> Any:
-        """The output of `node` as its model: that of this pass where there is one, else the newest."""
-        state = self.chain.state
-        path = state.node(TaskKey(node, key.iteration)).output
-        if path is None:
-            path = state.node(TaskKey(node, state.latest.get(node, 0))).output
+    def _value(self, plan: Plan, node: str) -> Any:
+        """The output of `node` as its model: that of the pass its loop is in where there is one, else the newest."""
+        state, item = self.chain.state, plan.items.get(node)
+        newest = state.latest.get(node, 0)
+        # Not the pass of the one who asks: outside of the loop that is always 0, and would get the first of many.
+        now_in = state.loop(item.loops[-1]).iteration if item and item.loops else newest
+        path = state.node(TaskKey(node, now_in)).output or state.node(TaskKey(node, newest)).output
         if path is None:
             return None
         value = self.chain.load(path)
-        item = plan.items.get(node)
         model = output_model(item.node) if item else None
         return model.model_validate(value) if model else value
 
