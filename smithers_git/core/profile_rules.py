@@ -71,6 +71,8 @@ class UsageRules(Part):
     output: Rules = ()
     cached: Rules = ()
     input_includes_cached: bool
+    counts: Literal["turn", "conversation"] = "turn"
+    """`conversation`: the numbers of a resumed turn contain those of the turns before it (codex)."""
 
 
 class Output(Part):

@@ -41,6 +41,9 @@ class Reply:
     """Empty in a failure: what some CLIs print there then is an error message."""
     session: str | None
     usage: Usage | None
+    """Of this turn alone."""
     cost: float | None
     """US dollars, as the CLI says."""
     error: Failure | None
+    total: Usage | None = None
+    """Where the CLI counts whole conversations: of this one so far, the `before` of its next turn; else None."""

@@ -23,17 +23,26 @@ _SHORT = 300
 
 
 class Reader:
-    """Feed it standard output in pieces of any size: it gives events for the live view and, at the end, the reply."""
+    """Feed it standard output in pieces of any size: it gives events for the live view and, at the end, the reply.
 
-    def __init__(self, profile: Profile) -> None:
+    Args:
+        profile: how to read it.
+        before: tokens that the turns before this one used, when it goes on with a conversation. Some CLIs count them
+            again; what they say is then taken less by it.
+    """
+
+    def __init__(self, profile: Profile, before: Usage | None = None) -> None:
         self._profile = profile
+        usage = profile.output.usage
+        self._whole = usage is not None and usage.counts == "conversation"
+        self._before = before if self._whole else None
         self._mode = profile.output.mode
         self._lines = Lines()
         self._kept = bytearray()
         self._limit = MAX_TEXT if self._mode == "text" else MAX_LINE
         self._cut = False
         self._noise = ""
-        self._usage: Usage | None = None
+        self._counted: Usage | None = None
         self._collected = Collector(profile)
         self._events = Dispatch((rule.where, rule) for rule in profile.events)
 
@@ -45,8 +54,15 @@ class Reader:
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens so far; None when the CLI has said nothing."""
-        return self._usage
+        """Tokens of this turn so far; None when the CLI has said nothing."""
+        total, before = self._collected.usage, self._before
+        if total is None or before is None:
+            return total
+        return Usage(
+            input=max(0, total.input - before.input),
+            output=max(0, total.output - before.output),
+            cached=max(0, total.cached - before.cached),
+        )
 
     def feed(self, data: bytes) -> list[AgentEvent]:
         """Take the next bytes of standard output."""
@@ -92,9 +108,10 @@ class Reader:
         return Reply(
             answer="" if error else answer,
             session=self.session,
-            usage=self._collected.usage,
+            usage=self.usage,
             cost=None if cost is None or isinstance(cost, str) else float(cost),
             error=error,
+            total=self._collected.usage if self._whole else None,
         )
 
     def _settle(self, errors: str, files: Mapping[str, str]) -> str:
@@ -141,9 +158,8 @@ class Reader:
     def _document(self, value: Any) -> list[AgentEvent]:
         self._collected.document(value)
         events = [event for rule in self._events.match(value) for event in _events(rule, value)]
-        usage = self._collected.usage
-        if usage is not None and usage != self._usage:
-            self._usage = usage
+        if self._collected.usage is not self._counted and (usage := self.usage):
+            self._counted = self._collected.usage
             events.append(AgentEvent("usage", f"{usage.input} in, {usage.output} out"))
         return events
 

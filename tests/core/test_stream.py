@@ -298,3 +298,31 @@ def test_lines_of_another_shape_than_expected_do_no_harm(value: object):
     reader.feed(lines(value))
     reply = reader.finish(0)
     assert (reply.error is None) == bool(reply.answer.strip())
+
+
+def test_a_cli_that_counts_whole_conversations_is_taken_at_the_turn():
+    def turn(count: int, before: Usage | None) -> Reply:
+        reader = Reader(shipped("codex"), before)
+        item = {"type": "agent_message", "text": "ok"}
+        counts = {"input_tokens": count, "cached_input_tokens": count // 2, "output_tokens": count // 10}
+        events = reader.feed(
+            lines({"type": "item.completed", "item": item}, {"type": "turn.completed", "usage": counts})
+        )
+        reply = reader.finish(0)
+        assert reply.usage is not None
+        assert events[-1] == AgentEvent("usage", f"{reply.usage.input} in, {reply.usage.output} out")
+        return reply
+
+    first = turn(100, None)
+    second = turn(250, first.total)
+    assert first.usage == first.total == Usage(input=100, output=10, cached=50)
+    assert second.usage == Usage(input=150, output=15, cached=75)
+    assert second.total == Usage(input=250, output=25, cached=125)
+
+
+def test_a_cli_that_counts_turns_needs_no_total():
+    reader = Reader(shipped("claude"), Usage(input=50))
+    reader.feed(lines({"type": "result", "result": "ok", "usage": {"input_tokens": 100, "output_tokens": 1}}))
+    reply = reader.finish(0)
+    assert reply.usage == Usage(input=100, output=1, cached=0)
+    assert reply.total is None
