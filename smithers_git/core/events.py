@@ -167,6 +167,9 @@ class TaskInterrupted(_NodeEvent):
     attempt: int
     reason: str
     next: str = "starts again from its start tree"
+    agent: str | None = None
+    session: str | None = None
+    """The conversation that the next attempt goes on with."""
 
 
 class TaskReset(_Record):

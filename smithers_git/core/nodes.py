@@ -5,6 +5,7 @@ Each node remembers the file and line that made it, so that an error about the p
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as AbstractSequence
@@ -156,6 +157,11 @@ def _implied_model(value: Any, call: Callable[..., Any] | None) -> type[BaseMode
     if isinstance(found, str):  # postponed annotations
         found = getattr(call, "__globals__", {}).get(found)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def wants_workspace(task: Task) -> bool:
+    """Whether a `call=` function asks for the folder to work in."""
+    return task.call is not None and "workspace" in inspect.signature(task.call).parameters
 
 
 class Approval:

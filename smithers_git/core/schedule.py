@@ -90,13 +90,15 @@ def decide(plan: Plan, state: State, now: float) -> Decision:
         decision.events.append(ev.RunFinished(failed_children=_failed_children(state)))
         return decision
     _fill_slots(walk)
-    if not (decision.start or decision.waits or state.running):
-        decision.events.append(
-            ev.RunFailed(
-                error="deadlock: nothing can start and nothing is waited for", hint="smithers graph shows the plan"
-            )
-        )
+    if not (decision.start or state.running or any(wait.kind in ("approval", "retry") for wait in decision.waits)):
+        decision.events.append(_deadlock(decision))
     return decision
+
+
+def _deadlock(decision: Decision) -> ev.RunFailed:
+    """Nothing can start, nothing runs, and nothing from outside would change that."""
+    blocked = "; ".join(f"{wait.key} {wait.reason}" for wait in decision.waits) or "nothing is left to wait for"
+    return ev.RunFailed(error=f"deadlock: {blocked}", hint="smithers graph shows the plan; drop a need, or render it")
 
 
 def _fill_slots(walk: _Walk) -> None:

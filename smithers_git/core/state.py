@@ -174,6 +174,8 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
         _stop(state, key)
     for space in state.spaces.values():
         space.base = space.commit
+    for node in state.nodes.values():  # a conversation belongs to one folder, and a fork has folders of its own
+        node.session = node.session_agent = None
 
 
 def _finished(state: State, event: ev.RunFinished, at: float) -> None:
@@ -276,6 +278,8 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
     node.attempt = max(node.attempt, event.attempt)
     _stop(state, key)
     node.ended, node.error = at, event.reason
+    if event.session:
+        node.session, node.session_agent = event.session, event.agent
 
 
 def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:

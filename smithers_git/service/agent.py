@@ -59,10 +59,13 @@ def opening(job: Job, profile: Profile) -> str:
     """The first prompt of an attempt."""
     assert job.task.output is not None
     wanted = parse.instructions(job.task.output)
-    if job.trouble is None:
+    goes_on = job.session is not None and profile.session.scope != "none"
+    if job.trouble is None and not goes_on:
         return f"{job.prompt}\n\n{wanted}"
-    trouble = f"The last attempt at this task did not succeed: {job.trouble}"
-    if job.session and profile.session.scope != "none":
+    trouble = (
+        f"The last attempt at this task did not succeed: {job.trouble}" if job.trouble else "You were interrupted."
+    )
+    if goes_on:
         return f"{trouble}\n\nThe files are as you left them. Go on until the task is done.\n\n{wanted}"
     return f"{job.prompt}\n\n{trouble}\nThe files are as that attempt left them.\n\n{wanted}"
 

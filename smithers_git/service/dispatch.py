@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from smithers_git.core import codec
 from smithers_git.core import events as ev
-from smithers_git.core.nodes import Approval, Task
+from smithers_git.core.nodes import Approval, Task, wants_workspace
 from smithers_git.core.plan import MAIN, Item, Plan
 from smithers_git.core.records import CommandResult, Decision
 from smithers_git.core.schedule import Start
@@ -163,13 +163,6 @@ class Dispatcher:
             "tree": tree,
         }
         return hashlib.sha256(codec.dumps(parts)).hexdigest()
-
-
-def wants_workspace(task: Task) -> bool:
-    """Whether a `call=` function asks for the folder to work in."""
-    import inspect
-
-    return task.call is not None and "workspace" in inspect.signature(task.call).parameters
 
 
 def output_model(node: Task | Approval) -> type[BaseModel] | None:

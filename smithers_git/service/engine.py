@@ -194,7 +194,10 @@ class Engine:
             return
         told, self._told = tuple(self._told), []
         done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
-        self._landed = [r for r in self._landed if (*r.job.key, r.job.attempt) not in done]
+        for result in [r for r in self._landed if (*r.job.key, r.job.attempt) in done]:
+            self._landed.remove(result)
+            for text in result.notes:
+                self.watcher.noted(text)
         self.watcher.recorded(self.chain.state, told, at)
         self.packer.look()
 
@@ -236,7 +239,7 @@ class Engine:
         while True:
             try:
                 for result in self._landed:
-                    for event in outcome.interrupted(self.chain, result, text):
+                    for event in self._last_events(result, text):
                         self._add(event)
                 if self.chain.state.cancel_requested:
                     self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
@@ -246,3 +249,10 @@ class Engine:
             else:
                 self._landed = []
                 return False
+
+    def _last_events(self, result: Result, reason: str) -> list[ev.Event]:
+        """What ended by itself before it could be cut off counts as it ended."""
+        if result.kind == "cancelled":
+            return outcome.interrupted(self.chain, result, reason)
+        clock = self.project.clock
+        return outcome.events(self.chain, result, clock.now(), clock.jitter())

@@ -91,13 +91,16 @@ def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
     if job.space is not None and result.commit and result.commit != chain.state.spaces[job.space.name].commit:
         why = f"{job.key}: attempt {job.attempt} was interrupted"
         found.append(ev.SpaceSaved(space=job.space.name, commit=result.commit, reason=why))
+    goes_on = "goes on with its conversation" if result.session else "starts again"
     found.append(
         ev.TaskInterrupted(
             node=job.key.node,
             iteration=job.key.iteration,
             attempt=job.attempt,
             reason=reason,
-            next="starts again on the files as it left them",
+            next=f"{goes_on} on the files as it left them",
+            agent=result.agent,
+            session=result.session,
         )
     )
     return found

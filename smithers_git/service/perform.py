@@ -5,6 +5,7 @@ Runs in a worker thread. Whatever happens to the attempt becomes a Result, never
 
 from __future__ import annotations
 
+import queue
 import shlex
 import threading
 import traceback
@@ -16,7 +17,7 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from smithers_git.core import events as ev
-from smithers_git.core.nodes import Command
+from smithers_git.core.nodes import Command, wants_workspace
 from smithers_git.core.records import CommandResult
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.workflow import first_issue
@@ -52,28 +53,30 @@ class Performer:
         """Make the attempt that `job` describes; `cancel` ends it early."""
         began = self.project.clock.monotonic()
         result = Result(job, agent=job.agent)
-        live = Live(self.project.run_dir(self.run), job, report)
         try:
-            folder = self._enter(job)
-            self._work(job, result, folder, Watch(cancel, live))
-        except SetupFailed as error:
-            result.kind, result.message = "setup", error.message
+            self._attempt(job, result, cancel, report)
         except SmithersError as error:
             result.kind, result.message = "bug", f"{error.message}; {error.hint}" if error.hint else error.message
         except Exception as error:  # noqa: BLE001 - a worker that brings nothing back would be waited for for ever
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            result.kind = "error" if job.task.kind == "call" else "bug"
-            result.message = f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}"
-        self._save(job, result)
-        result.transcript = live.close()
+            result.kind, result.message = "bug", _told(error)
         result.seconds = self.project.clock.monotonic() - began
         return result
 
-    def _enter(self, job: Job) -> Path:
+    def _attempt(self, job: Job, result: Result, cancel: threading.Event, report: Report) -> None:
+        live = Live(self.project.run_dir(self.run), job, report)
+        try:
+            self._work(job, result, self._enter(job, cancel), Watch(cancel, live))
+        except SetupFailed as error:
+            result.kind, result.message = ("cancelled" if cancel.is_set() else "setup"), error.message
+        finally:
+            self._save(job, result)
+            result.transcript = live.close()
+
+    def _enter(self, job: Job, cancel: threading.Event) -> Path:
         if job.space is None:
             return self.project.worktree
         with self._turns[job.space.name]:
-            return self.workspaces.ensure(job.space.name, job.space.branch, job.space.commit)
+            return self.workspaces.ensure(job.space.name, job.space.branch, job.space.commit, cancel=cancel)
 
     def adopt(self, known: Result) -> bool:
         """Put the files of a result that was taken over into the workspace; False when that cannot be done."""
@@ -97,7 +100,7 @@ class Performer:
         elif kind == "run":
             _command(self.project, job, result, folder, watch)
         else:
-            _call(job, result, folder)
+            _call(self.project, job, result, folder, watch)
         if result.kind is None:
             _gates(self.project, job, result, folder, watch)
 
@@ -178,13 +181,44 @@ def _command(project: Project, job: Job, result: Result, folder: Path, watch: Wa
         result.message = f"{shown(job.task.run)} exited with {found.exit_code}: {_last_line(found.tail)}"
 
 
-def _call(job: Job, result: Result, folder: Path) -> None:
-    assert job.task.call is not None
-    arguments = dict(job.arguments)
-    if job.space is not None:
+def _call(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> None:
+    """Run the function in a thread of its own: Python cannot end one, but the attempt can stop waiting for it."""
+    call, arguments = job.task.call, dict(job.arguments)
+    assert call is not None
+    if job.space is not None and wants_workspace(job.task):
         arguments["workspace"] = folder
-    value = job.task.call(**arguments)
-    check_output(job, result, value)
+    values: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            values.put((call(**arguments), None))
+        except Exception as error:  # noqa: BLE001 - code of the user: whatever it raises is the attempt's failure
+            values.put((None, error))
+
+    threading.Thread(target=work, name=f"smithers {job.key} call", daemon=True).start()
+    clock, limit = project.clock, job.task.timeout
+    began = clock.monotonic()
+    while True:
+        try:
+            value, error = values.get(timeout=0.05)
+        except queue.Empty:
+            if watch.cancel.is_set():
+                result.kind, result.message = "cancelled", "cancelled; the function itself cannot be ended"
+                return
+            if limit is not None and clock.monotonic() - began > limit:
+                result.kind, result.message = "timeout", f"the function took over {limit:g} s"
+                return
+            continue
+        if error is not None:
+            result.kind, result.message = "error", _told(error)
+        else:
+            check_output(job, result, value)
+        return
+
+
+def _told(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}"
 
 
 def check_output(job: Job, result: Result, value: Any) -> None:

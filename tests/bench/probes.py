@@ -139,7 +139,7 @@ def steps(bench: Bench) -> None:
     cases = [("chain", CHAIN, 200), ("chain", CHAIN, 2000), ("loop x2", LOOP, 100)]
     if bench.quick:
         cases = [("chain", CHAIN, 200), ("loop x2", LOOP, 20)]
-    per_step: dict[int, float] = {}
+    per_step: dict[int, tuple[float, float]] = {}
     for sync in (False, True):
         print(f"  power-loss safety {'on' if sync else 'off (a killed process only)'}:")
         for name, flow, n in cases:
@@ -152,15 +152,16 @@ def steps(bench: Bench) -> None:
                     ours.append(got)
                     floor.append(same)
             ratio = {key: median(ours, key) / median(floor, key) for key in ("step_wall", "step_cpu")}
+            cpu, wall = median(ours, "step_cpu"), median(ours, "step_wall")
             print(
-                f"    {name:8} {n:5}: {median(ours, 'step_cpu'):5.2f} ms CPU, {median(ours, 'step_wall'):5.2f} ms wall a step; "
+                f"    {name:8} {n:5}: {cpu:5.2f} ms CPU, {wall:5.2f} ms wall a step; "
                 f"floor {median(floor, 'step_cpu'):5.2f} / {median(floor, 'step_wall'):5.2f}; "
                 f"ratio CPU {ratio['step_cpu']:.2f}, wall {ratio['step_wall']:.2f}; peak {median(ours, 'peak'):.0f} MB"
             )
             if name == "chain":
-                per_step[n] = median(ours, "step_cpu"), median(ours, "step_wall")  # type: ignore[assignment]
+                per_step[n] = (cpu, wall)
         if 200 in per_step and 2000 in per_step:
-            (cpu, wall), (cpu_long, wall_long) = per_step[200], per_step[2000]  # type: ignore[misc]
+            (cpu, wall), (cpu_long, wall_long) = per_step[200], per_step[2000]
             print(f"    growth from 200 to 2,000 steps: CPU {cpu_long / cpu:.2f}, wall {wall_long / wall:.2f}")
 
 
@@ -195,9 +196,8 @@ def startup(bench: Bench) -> None:
             rows[name].append(bench.python(*args, cwd=repo))
     bare = median(rows["python -c pass"], "cpu")
     for name, _ in rounds:
-        print(
-            f"  {name:20} {median(rows[name], 'cpu'):6.0f} ms CPU  ({median(rows[name], 'cpu') / bare:.1f}x bare python)"
-        )
+        cpu = median(rows[name], "cpu")
+        print(f"  {name:20} {cpu:6.0f} ms CPU  ({cpu / bare:.1f}x bare python)")
 
 
 def listing(bench: Bench) -> None:
@@ -211,9 +211,8 @@ def listing(bench: Bench) -> None:
         lambda: bench.python("-c", "import click, pygit2, sqlite3", cwd=repo),
     )
     for key in ("cpu", "wall"):
-        print(
-            f"  ps {median(ours, key):.0f} ms {key}, import {median(bare, key):.0f}: {median(ours, key) / median(bare, key):.2f}x"
-        )
+        a, b = median(ours, key), median(bare, key)
+        print(f"  ps {a:.0f} ms {key}, import {b:.0f}: {a / b:.2f}x")
 
 
 def worktrees(bench: Bench) -> None:
@@ -232,9 +231,8 @@ def worktrees(bench: Bench) -> None:
         return {"wall": (time.perf_counter() - began) * 1000}
 
     run, adds = pair(bench, ours, plain)
-    print(
-        f"  whole run {median(run, 'wall'):.0f} ms, plain adds {median(adds, 'wall'):.0f}: {median(run, 'wall') / median(adds, 'wall'):.2f}x"
-    )
+    a, b = median(run, "wall"), median(adds, "wall")
+    print(f"  whole run {a:.0f} ms, plain adds {b:.0f}: {a / b:.2f}x")
 
 
 def resume(bench: Bench) -> None:
@@ -264,9 +262,8 @@ def resume(bench: Bench) -> None:
         resumed.wait()
         resumed.stderr.close()
         bare.append(bench.python("-c", "import click, pygit2, sqlite3, pydantic, sqlite_utils", cwd=repo))
-    print(
-        f"  first new step after {median(took, 'wall'):.0f} ms; importing the same libraries {median(bare, 'wall'):.0f} ms"
-    )
+    took_ms, bare_ms = median(took, "wall"), median(bare, "wall")
+    print(f"  first new step after {took_ms:.0f} ms; importing the same libraries {bare_ms:.0f} ms")
 
 
 ALL: dict[str, Callable[[Bench], None]] = {
