@@ -9,6 +9,7 @@ from typing import Final
 
 from smithers_git.edge import process
 from smithers_git.edge.lock import is_held
+from smithers_git.names import run_ref
 from smithers_git.service.project import Project
 
 _PATIENCE: Final = 10.0
@@ -23,24 +24,30 @@ class Detached:
     log: Path
 
 
-def resume(project: Project, run: str) -> Detached | None:
-    """Let a background engine go on with the run; None when a live engine has it already.
+def go_on(project: Project, run: str) -> Detached | None:
+    """After an answer is in a frame: let the run go on by itself, unless it is paused or over.
 
-    Whoever answers calls this after the answer is in a frame. A live engine sees that frame, or looks once more
-    after it let go of the lock, so nobody has to resume twice.
+    None when nothing was started. A live engine sees the frame, or looks once more after it let go of the lock, so
+    nobody has to resume twice.
     """
+    state = project.chain(run).state
+    return None if state.pause_requested or state.end is not None else resume(project, run)
+
+
+def resume(project: Project, run: str) -> Detached | None:
+    """Let a background engine go on with the run; None when a live engine has it already."""
     if is_held(project.lock_path(run)):
         return None
     log = project.run_dir(run) / "engine.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    before = project.objects.ref(project.chain(run).ref)
+    before = project.objects.ref(run_ref(run))
     argv = [*project.python(), "-C", str(project.worktree), "up", "--resume", run]
     pid = process.spawn_detached(argv, cwd=project.worktree, env=process.clean_env(project.environ), log=log)
     began = process.start_time(pid)
     until = project.clock.monotonic() + _PATIENCE
     pause = Event()
     while project.clock.monotonic() < until:
-        moved = project.objects.ref(f"refs/smithers/runs/{run}") != before
+        moved = project.objects.ref(run_ref(run)) != before
         if moved or is_held(project.lock_path(run)) or not process.is_alive(pid, began):
             break
         pause.wait(0.02)

@@ -16,10 +16,9 @@ from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.ignore import ignored
 from smithers_git.edge.git.repository import Repository
-from smithers_git.edge.git.restore import examine, restore
+from smithers_git.edge.git.restore import restore
 from smithers_git.edge.git.snapshot import Snapshot, snapshot
 from smithers_git.errors import ConfigError, SetupFailed, StorageError
-from smithers_git.names import branch_ref
 from smithers_git.service.furnish import furnish
 
 # In git's own folder about the worktree: it goes when the worktree goes, and no agent finds it among its files.
@@ -109,16 +108,8 @@ class Workspaces:
         self.ensure(space, branch, commit)
         restore(self._existing(space), branch, commit)
 
-    def differs(self, space: str, commit: str) -> bool:
-        """Whether the workspace is missing, holds anything that `commit` does not, or is at another commit."""
-        checkout = worktree.find(self.repo, self.path(space))
-        if checkout is None:
-            return True
-        state = examine(checkout, branch_ref(self.run, space))
-        return not state.clean or state.head != commit
-
     @storage_errors
-    def remove(self, space: str, commit: str) -> bool:
+    def remove(self, space: str, branch: str, commit: str) -> bool:
         """Run the teardown command and delete the workspace, unless it holds something that `commit` does not.
 
         Returns:
@@ -127,7 +118,7 @@ class Workspaces:
         Raises:
             SetupFailed: the teardown command failed; the workspace stays, and `ensure` will set it up again.
         """
-        path, branch = self.path(space), branch_ref(self.run, space)
+        path = self.path(space)
         checkout = worktree.find(self.repo, path)
         if checkout is None:
             return not path.exists()
