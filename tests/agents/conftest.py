@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from agents.stub_model import StubModel
 
 # Read while the tests are collected: later the environment is sealed.
 CACHE = Path(os.environ.get("SMITHERS_AGENT_CACHE") or Path(__file__).parents[2] / ".cache" / "agents").absolute()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """As everywhere, but never below /dev/shm: the sandboxes of both CLIs hide it, and with it the working folder."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="smithers-") as name:
+        yield Path(name)
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def codex_env(stub_model: StubModel, tmp_path: Path) -> dict[str, str]:
 def _machine(cli: str, folder: Path) -> dict[str, str]:
     if not (CACHE / "bin" / cli).exists():
         pytest.skip(f"{cli} is not installed in {CACHE}: run `make test-agents`")
-    # The temporary folder is not above the home: codex refuses to build its sandbox then.
+    # The home is not below the temporary folder: codex would refuse to build its sandbox.
     for name in ("home", "tmp"):
         (folder / name).mkdir()
     return {

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,11 +87,6 @@ def seat(request: pytest.FixtureRequest, tmp_path: Path) -> Seat:
     machine = request.getfixturevalue(f"{request.param}_env")
     (tmp_path / "space").mkdir()
     return Seat(request.param, machine, tmp_path / "space")
-
-
-@pytest.fixture
-def play(stub_model: StubModel) -> Callable[..., None]:
-    return stub_model.play
 
 
 def test_a_turn_edits_a_file_and_its_tokens_are_counted(seat: Seat, stub_model: StubModel):
@@ -238,13 +231,25 @@ def test_edits_outside_the_folder_need_the_full_permission(seat: Seat, stub_mode
     assert outside.read_text() == "x"
 
 
+def test_claude_runs_commands_in_its_sandbox_where_there_is_one(
+    stub_model: StubModel, claude_env: dict[str, str], tmp_path: Path
+):
+    missing = [name for name in ("bwrap", "socat") if shutil.which(name, path=claude_env["PATH"]) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    (tmp_path / "space").mkdir()
+    outside = tmp_path / "outside.txt"
+    stub_model.play(run(f"python3 -c 'print(1)' > inside.txt; echo x > {outside}"), say("ok"))
+    assert Seat("claude", claude_env, tmp_path / "space").turn().reply.error is None
+    assert (tmp_path / "space" / "inside.txt").read_text() == "1\n"
+    assert not outside.exists()
+
+
 def test_reading_does_not_write(seat: Seat, stub_model: StubModel):
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # codex hides /dev/shm, where our own folder may be
-        seat.folder = Path(name)
-        (seat.folder / "seen.txt").write_text("the contents")
-        stub_model.play(write(seat.file("a.txt"), "x"), run("cat seen.txt"), say("ok"))
-        assert seat.turn(permission="read").reply.error is None
-        assert not (seat.folder / "a.txt").exists()
+    (seat.folder / "seen.txt").write_text("the contents")
+    stub_model.play(write(seat.file("a.txt"), "x"), run("cat seen.txt"), say("ok"))
+    assert seat.turn(permission="read").reply.error is None
+    assert not (seat.folder / "a.txt").exists()
     assert "the contents" in stub_model.requests[-1].words
 
 
