@@ -56,3 +56,9 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def local(moment: float, now: float) -> str:
+    """`moment` (Unix seconds) as a clock on the wall shows it; with the date when that is not the date of `now`."""
+    there, today = (datetime.fromtimestamp(at, UTC).astimezone() for at in (moment, now))
+    return there.strftime("%H:%M:%S" if there.date() == today.date() else "%Y-%m-%d %H:%M:%S")

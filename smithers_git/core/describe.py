@@ -26,6 +26,12 @@ def _failed(event: ev.TaskFailed) -> str:
     return f"{node_of(event)} failed ({event.kind}): {line}" + ("" if event.final else "; tries again")
 
 
+def _run_failed(event: ev.RunFailed) -> str:
+    # The error may go on with the tail of a red gate; this line is the subject of a commit.
+    line = event.error.partition("\n")[0]
+    return f"run failed: {line}"
+
+
 def _loop_finished(event: ev.LoopFinished) -> str:
     ended = "until holds" if event.reason == "until" else "reached its ceiling"
     return f"{event.loop} {ended} after {event.iterations} iteration{'s' * (event.iterations != 1)}"
@@ -38,7 +44,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.RunFinished: lambda e: (
         "run finished" + (f", {len(e.failed_children)} failed on the way" if e.failed_children else "")
     ),
-    ev.RunFailed: lambda e: f"run failed: {e.error}",
+    ev.RunFailed: _run_failed,
     ev.CancelRequested: lambda e: "cancel requested" + (f" by {e.by}" if e.by else ""),
     ev.RunCancelled: lambda e: "run cancelled" + (f" by {e.by}" if e.by else ""),
     ev.PauseRequested: lambda e: "pause requested" + (f" by {e.by}" if e.by else ""),
@@ -48,6 +54,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.TaskSkipped: lambda e: f"{node_of(e)} skipped: {e.reason}",
     ev.TaskInterrupted: lambda e: f"{node_of(e)} interrupted: {e.reason}; it {e.next}",
     ev.TaskReset: lambda e: f"reset {', '.join(e.nodes)}",
+    ev.LoopEntered: lambda e: f"{e.loop} begins" + (f" in {e.outer[-1]}" if e.outer else ""),
     ev.LoopAdvanced: lambda e: f"{e.loop} goes on to iteration {e.iteration}",
     ev.LoopFinished: _loop_finished,
     ev.ApprovalRequested: lambda e: f"{node_of(e)} asks for approval",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from shutil import get_terminal_size
 from typing import Any, TextIO
 
@@ -36,8 +36,21 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text.encode(stream.encoding or "ascii", "replace").decode(stream.encoding or "ascii"))
         stream.flush()
     except BrokenPipeError:
-        # `smithers logs | head`: the reader has what it wanted. Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _reader_left(stream)
+
+
+_left: list[TextIO] = []
+
+
+def _reader_left(stream: TextIO) -> None:
+    # `smithers logs | head`: the reader has what it wanted. Python would complain again at exit.
+    _left.append(stream)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def unread() -> bool:
+    """Whether nobody reads the result any more: what follows a run may stop."""
+    return sys.stdout in _left
 
 
 def is_terminal() -> bool:
@@ -69,15 +82,44 @@ def clip(text: str, width: int) -> str:
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int | None = None) -> None:
-    """Rows in columns; the column `wide` (default: the last) is cut so that lines fit the terminal."""
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    styles: Sequence[Mapping[int, str]] = (),
+) -> None:
+    """Rows in columns; the last one is cut so that lines fit the terminal.
+
+    `styles` has, for each row, column to style.
+    """
     if not rows:
         return
     cells = [list(heads), *([str(cell) for cell in row] for row in rows)]
-    last = len(heads) - 1 if wide is None else wide
+    last = len(heads) - 1
     widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
-    others = sum(width + 2 for i, width in enumerate(widths) if i != last)
+    others = sum(width + 2 for width in widths[:last])
     widths[last] = max(8, min(widths[last], columns() - others))
-    for number, row in enumerate(cells):
-        line = "  ".join(clip(cell, widths[i]).ljust(widths[i]) for i, cell in enumerate(row)).rstrip()
-        emit(paint(line, "dim") if number == 0 else line)
+    colors = [dict.fromkeys(range(len(heads)), "dim"), *styles, *[{}] * (len(rows) - len(styles))]
+    for row, style in zip(cells, colors, strict=True):
+        padded = [clip(cell, widths[i]).ljust(widths[i] if i < last else 0) for i, cell in enumerate(row)]
+        emit("  ".join(paint(cell, style.get(i, "")) for i, cell in enumerate(padded)).rstrip())
+
+
+def binary(data: bytes) -> None:
+    """Bytes of a file as the result, unchanged."""
+    sys.stdout.flush()
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _reader_left(sys.stdout)
+
+
+def page(text: str) -> None:
+    """A long result: through the user's pager on a terminal that it does not fit, else as it is."""
+    if is_terminal() and text.count("\n") >= get_terminal_size((80, 24)).lines:
+        import click
+
+        click.echo_via_pager(text, color=colored())
+    else:
+        emit(text.removesuffix("\n"))

@@ -106,6 +106,11 @@ def _only(found: Iterable[str], name: str) -> str:
     raise RunNotFound(f"there is no run {name!r} in this repository", hint="smithers ps --all lists the runs")
 
 
+def named(project: Project, name: str | None) -> str:
+    """The run that `name` means; the newest one when it is None. Raises RunNotFound."""
+    return newest(project) if name is None else resolve(project, name)
+
+
 def newest(project: Project) -> str:
     """The run that was started last; raises RunNotFound when there is none."""
     found = views(project)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kit import repos
+
 from smithers_git import cli
 
 HEAD = """\

@@ -1,0 +1,95 @@
+"""What `smithers ps` prints. Imports nothing heavy: people and programs ask this again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from smithers_git.clock import ago, iso
+from smithers_git.edge import output
+from smithers_git.front.words import count, money
+from smithers_git.service import runs
+from smithers_git.service.project import Project
+from smithers_git.service.runs import RunView
+
+MOST: Final = 20
+"""Runs that are shown unless all are asked for."""
+_STYLES: Final = {"finished": "green", "failed": "red", "waiting": "yellow", "running": "blue", "interrupted": "red"}
+
+
+def show(project: Project, wanted: Sequence[str], *, everything: bool, as_json: bool) -> None:
+    """Print the runs, newest first; of the given statuses only, when some are given."""
+    views = [view for view in runs.views(project) if not wanted or view.status in wanted]
+    shown = views if everything else views[:MOST]
+    if as_json:
+        output.document({"runs": [_document(view) for view in shown], "total": len(views)})
+        return
+    if not views:
+        output.note(
+            "no run" + (f" is {' or '.join(wanted)}" if wanted else " yet: start one with smithers up WORKFLOW")
+        )
+    _table(shown, project.clock.now())
+    if len(shown) < len(views):
+        output.note(f"{len(views) - len(shown)} older: smithers ps --all")
+    _attention(shown)
+
+
+def _document(view: RunView) -> dict[str, Any]:
+    row = view.row
+    return {
+        "run": row.run,
+        "workflow": row.workflow,
+        "status": view.status,
+        "frame": row.frame,
+        "step": _step(view),
+        "running": view.running,
+        "waiting": [{"node": node, "title": title, "since": iso(since)} for node, title, since in view.waiting],
+        "title": row.title,
+        "parent": row.parent,
+        "done": row.done,
+        "failed_children": row.failed,
+        "tokens": row.tokens,
+        "cost": round(row.cost, 6),
+        "error": row.error,
+        "created": iso(row.created),
+        "updated": iso(row.updated),
+    }
+
+
+def _step(view: RunView) -> str:
+    """What happens in the run, or what it waits for."""
+    if view.status == "waiting":
+        return ", ".join(f"{node}?" for node, _title, _since in view.waiting)
+    if view.running:
+        return ", ".join(view.running)
+    if view.row.error and view.status == "failed":
+        return view.row.error
+    return f"{view.row.done} done"
+
+
+def _table(views: Sequence[RunView], now: float) -> None:
+    step, name = (14, 9) if output.columns() < 110 else (32, 24)
+    heads = ["RUN", "STATUS", "STEP", "AGE", "TOKENS", "COST", "WORKFLOW", "TITLE"]
+    rows = [
+        [
+            view.row.run,
+            view.status,
+            output.clip(_step(view), step),
+            ago(now - view.row.created),
+            count(view.row.tokens) if view.row.tokens else "",
+            money(view.row.cost),
+            output.clip(view.row.workflow, name),
+            view.row.title,
+        ]
+        for view in views
+    ]
+    kept = [i for i, head in enumerate(heads) if head in ("RUN", "TITLE") or any(row[i] for row in rows)]
+    styles = [{1: _STYLES.get(view.status, "")} for view in views]
+    output.table([heads[i] for i in kept], [[row[i] for i in kept] for row in rows], styles=styles)
+
+
+def _attention(views: Sequence[RunView]) -> None:
+    """The next command for what does not go on by itself."""
+    stuck = [view for view in views if view.status in ("waiting", "interrupted")]
+    for view in stuck[:3]:
+        output.note(f"{view.row.run} is {view.status}: smithers why {view.row.run}")

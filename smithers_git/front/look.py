@@ -1,0 +1,179 @@
+"""A run from close by: what `smithers inspect` prints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from smithers_git.clock import ago, iso, local
+from smithers_git.core.plan import Plan
+from smithers_git.core.state import NodeState, State
+from smithers_git.edge import output
+from smithers_git.front import summary
+from smithers_git.front.words import count, money
+from smithers_git.names import TaskKey
+from smithers_git.service.preview import preview
+from smithers_git.service.project import Project
+from smithers_git.service.workspaces import Workspaces
+
+STYLES: Final = {
+    "finished": "green",
+    "failed": "red",
+    "waiting": "yellow",
+    "running": "blue",
+    "interrupted": "red",
+    "cancelled": "red",
+    "pending": "dim",
+    "skipped": "dim",
+}
+
+
+def inspect(project: Project, run: str, *, as_json: bool) -> None:
+    """Print how a run stands, in every part."""
+    chain = project.chain(run)
+    state = chain.state
+    seen = preview(project, chain)
+    document = {
+        **summary.run_document(project, state),
+        "check": state.check,
+        "nodes": [summary.node_document(key, node) for key, node in _nodes(state, seen.plan)],
+        "loops": _loops(state, seen.plan),
+        "approvals": _approvals(state),
+        "workspaces": _workspaces(project, state),
+    }
+    if as_json:
+        output.document(document)
+        return
+    _head(project, state, document)
+    _print_nodes(project, state, seen.plan)
+    _print_rest(document, project.clock.now(), state)
+    for line in seen.changed:
+        output.note(f"note: the workflow was changed since the start: {line}")
+    if seen.trouble is not None:
+        output.note(f"note: the plan cannot be shown: {seen.trouble.message}")
+
+
+def _nodes(state: State, plan: Plan | None) -> list[tuple[TaskKey, NodeState]]:
+    """What happened, in the order in which it happened, then what is still to come."""
+    begun = {key.node for key in state.nodes}
+    rest = [item.node.key for id, item in plan.items.items() if id not in begun] if plan and state.end is None else []
+    return [*state.nodes.items(), *((key, NodeState()) for key in rest)]
+
+
+def _loops(state: State, plan: Plan | None) -> list[dict[str, Any]]:
+    names = dict.fromkeys([*(plan.loops if plan else ()), *state.loops])
+    found = []
+    for name in names:
+        loop, item = state.loop(name), plan.loops.get(name) if plan else None
+        found.append(
+            {
+                "loop": name,
+                "iteration": loop.iteration - loop.base,
+                "max_iterations": item.node.max_iterations if item else None,
+                "finished": loop.finished,
+            }
+        )
+    return found
+
+
+def _approvals(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "node": str(key),
+            "title": asked.title,
+            "summary": asked.summary,
+            "requested": iso(asked.requested),
+            "approved": asked.approved,
+            "by": asked.by,
+            "note": asked.note,
+        }
+        for key, asked in state.approvals.items()
+    ]
+
+
+def _workspaces(project: Project, state: State) -> list[dict[str, Any]]:
+    spaces = Workspaces(project.repository, state.run, project.settings.worktree)
+    return [
+        {
+            "name": name,
+            "branch": space.branch.removeprefix("refs/heads/"),
+            "commit": space.commit,
+            "path": str(spaces.path(name)),
+            "exists": spaces.path(name).is_dir(),
+        }
+        for name, space in state.spaces.items()
+    ]
+
+
+def _head(project: Project, state: State, document: dict[str, Any]) -> None:
+    now, status = project.clock.now(), document["status"]
+    output.emit(f"run {state.run}  {output.paint(status, STYLES.get(status, 'bold'))}  frame {state.number}")
+    began = f"{local(state.created, now)} ({ago(now - state.created)} ago)"
+    rows = [
+        ("workflow", state.workflow),
+        ("input", json.dumps(state.input, ensure_ascii=False)),
+        ("started", began + (f", a fork of {state.parent} at frame {state.parent_frame}" if state.parent else "")),
+        ("updated", f"{local(state.updated, now)} ({ago(now - state.updated)} ago)"),
+        ("base", state.base[:12] + (f" of {state.branch.removeprefix('refs/heads/')}" if state.branch else "")),
+        ("spent", ", ".join(filter(None, [f"{count(state.tokens)} tokens" * bool(state.tokens), money(state.cost)]))),
+        ("check", " ".join(state.check or [])),
+        ("error", (state.error or "").partition("\n")[0] if status == "failed" else ""),
+        ("failed", ", ".join(state.failed_children)),
+    ]
+    for name, value in rows:
+        if value:
+            output.emit(f"  {name:<9} {output.clip(value, output.columns() - 12)}")
+
+
+def _print_nodes(project: Project, state: State, plan: Plan | None) -> None:
+    rows, styles = [], []
+    now = project.clock.now()
+    for key, node in _nodes(state, plan):
+        seconds = node.seconds
+        if node.status == "running" and node.started is not None:
+            seconds += now - node.started
+        spent = [count(node.tokens) if node.tokens else "", money(node.cost)]
+        error = node.error if node.status in ("failed", "skipped", "pending") else ""
+        what = error or ("from the cache" if node.cached else "")
+        time = f"{seconds:.1f}s" if seconds < 60 else ago(seconds)
+        tries = str(node.attempt) if node.attempt else ""
+        rows.append([str(key), node.status, tries, node.agent or "", time if seconds else "", *spent, what])
+        styles.append({1: STYLES[node.status]})
+    output.emit()
+    shown(["NODE", "STATUS", "TRIES", "AGENT", "TIME", "TOKENS", "COST", ""], rows, styles)
+
+
+def shown(heads: list[str], rows: list[list[str]], styles: list[dict[int, str]]) -> None:
+    """A table without the columns that are empty; the first two and the last stay."""
+    kept = [i for i in range(len(heads)) if i < 2 or i == len(heads) - 1 or any(row[i] for row in rows)]
+    output.table([heads[i] for i in kept], [[row[i] for i in kept] for row in rows], styles=styles)
+
+
+def _print_rest(document: dict[str, Any], now: float, state: State) -> None:
+    _section("loops", [_loop_line(loop) for loop in document["loops"]])
+    lines = []
+    for key, asked in state.approvals.items():
+        said = {None: "waits for a decision", True: f"approved by {asked.by}", False: f"denied by {asked.by}"}
+        note = f": {asked.note}" if asked.note else ""
+        lines.append(f"{key}  {asked.title}  {said[asked.approved]}{note}  ({ago(now - asked.requested)} ago)")
+    _section("approvals", lines)
+    spaces = []
+    for space in document["workspaces"]:
+        spaces.append(f"{space['name']}  {space['branch']}  {space['commit'][:12]}")
+        spaces.append(f"    {space['path']}" + ("" if space["exists"] else "  (not there; a resume makes it again)"))
+    _section("workspaces", spaces)
+    _section("next", document["next"])
+
+
+def _loop_line(loop: dict[str, Any]) -> str:
+    ceiling = f" of at most {loop['max_iterations']}" if loop["max_iterations"] else ""
+    ended = {None: "", "until": ", until holds", "max": ", reached its ceiling"}[loop["finished"]]
+    return f"{loop['loop']}  pass {loop['iteration'] + 1}{ceiling}{ended}"
+
+
+def _section(title: str, lines: list[str]) -> None:
+    if lines:
+        output.emit()
+        output.emit(output.paint(title, "dim"))
+        for line in lines:
+            output.emit(f"  {line}")

@@ -1,0 +1,73 @@
+"""The frames of a run in order, and where other histories branch off from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from smithers_git.core.attempts import Attempt, Attempts
+from smithers_git.core.codec import FrameData
+from smithers_git.errors import UsageError
+from smithers_git.names import REWOUND, parse_key
+from smithers_git.service import runs
+from smithers_git.service.frames import Frame, walk
+from smithers_git.service.project import Project
+
+
+def frames(project: Project, run: str) -> list[Frame]:
+    """Every frame of a run, oldest first; those of a fork's parent up to where it was forked too."""
+    tip = project.chain(run).tip
+    assert tip is not None
+    return list(reversed(list(walk(project.objects, tip))))
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A history that goes its own way behind frame `frame`."""
+
+    frame: int
+    kind: Literal["fork", "rewound"]
+    name: str
+    """The run, or the ref that keeps the tail."""
+    last: int
+    """Number of its newest frame."""
+    tip: str
+
+
+def branches(project: Project, run: str, known: list[Frame]) -> list[Branch]:
+    """The forks of a run and the tails that rewinds left, by the frame they begin behind."""
+    commits = {frame.commit: frame.data.number for frame in known}
+    found = [_tail(project, name, tip, commits) for name, tip in project.objects.refs(f"{REWOUND}{run}/").items()]
+    for view in runs.views(project):
+        if view.row.parent == run:
+            state = project.chain(view.row.run).state
+            assert state.parent_frame is not None
+            found.append(Branch(state.parent_frame, "fork", view.row.run, state.number, view.row.tip))
+    return sorted(found, key=lambda branch: (branch.frame, branch.name))
+
+
+def _tail(project: Project, name: str, tip: str, commits: dict[str, int]) -> Branch:
+    numbers: list[int] = []
+    for frame in walk(project.objects, tip):
+        if frame.commit in commits:
+            return Branch(commits[frame.commit], "rewound", name, max(numbers, default=frame.data.number), tip)
+        numbers.append(frame.data.number)
+    return Branch(0, "rewound", name, max(numbers), tip)
+
+
+def attempts_of(project: Project, run: str, node: str | None = None) -> list[Attempt]:
+    """The attempts of a run, oldest first; of `NODE`, `NODE@ITERATION` or all. Raises UsageError when there is none."""
+    return select(run, [frame.data for frame in frames(project, run)], node)
+
+
+def select(run: str, data: list[FrameData], node: str | None) -> list[Attempt]:
+    """As `attempts_of`, from frames that were read already."""
+    found = Attempts(data).all
+    if node is None:
+        return found
+    key = parse_key(node)
+    wanted = [one for one in found if one.key == key or (one.key.node == node and "@" not in node)]
+    if not wanted:
+        names = ", ".join(dict.fromkeys(str(one.key) for one in found)) or "none yet"
+        raise UsageError(f"run {run} has no attempt of {node!r}", hint=f"attempts were made of: {names}")
+    return wanted
