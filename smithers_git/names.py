@@ -12,6 +12,9 @@ REWOUND = "refs/smithers/rewound/"
 QUEUE = "refs/smithers/queue/"
 BRANCHES = "refs/heads/smithers/"
 
+MAIN = "main"
+"""The workspace that a run works in outside of every Worktree."""
+
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]|[a-z0-9]")
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
 _SPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")

@@ -185,6 +185,15 @@ class TaskReset(_Record):
 
 class LoopAdvanced(_Record):
     type: Literal["loop.advanced"] = "loop.advanced"
+class LoopEntered(_Record):
+    """A loop inside another one is reached for the first time."""
+
+    type: Literal["loop.entered"] = "loop.entered"
+    loop: str
+    outer: list[str]
+    """The loops around it, outermost first."""
+
+
     loop: str
     iteration: int
     inner: list[str] = []
@@ -253,6 +262,7 @@ Event = Annotated[
     | TaskReset
     | LoopAdvanced
     | LoopFinished
+    | LoopEntered
     | ApprovalRequested
     | ApprovalDecided
     | SpaceCreated

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from smithers_git.core.nodes import MISSING, Approval, Branch, Loop, Node, Parallel, Sequence, Task, Worktree
+from smithers_git.core.check import check, refuse
+from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Sequence, Task, Worktree
 from smithers_git.errors import WorkflowError
-from smithers_git.names import identifier, is_node_id, is_space_id
+from smithers_git.names import MAIN, identifier
 
-MAIN = "main"
 RESERVED = frozenset({"workspace"})
 """Parameter names of `call=` functions that do not name a node."""
 
@@ -35,7 +35,6 @@ class Item:
 class LoopItem:
     node: Loop
     outer: tuple[str, ...]
-    inner: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,7 +77,7 @@ def build(root: Node | None, where: str, known: frozenset[str] = frozenset()) ->
         )
     plan = Plan(root)
     _collect(plan, root, MAIN, ())
-    names = {identifier(id): id for id in plan.items} | {identifier(id): id for id in known if id not in plan.items}
+    names = _names(plan, known)
     for item in plan.items.values():
         _link(plan, item, names, known)
     if any(item.needs for item in plan.items.values()):
@@ -87,96 +86,45 @@ def build(root: Node | None, where: str, known: frozenset[str] = frozenset()) ->
 
 
 def _collect(plan: Plan, node: Node, space: str, loops: tuple[str, ...]) -> None:
+    check(node)
+    if isinstance(node, Task | Approval | Loop | Worktree):
+        _refuse_twin(plan, node)
     if isinstance(node, Task | Approval):
-        _check_leaf(plan, node)
         plan.items[node.id] = Item(node, space, loops)
         return
     if isinstance(node, Loop):
-        _check_loop(plan, node)
-        for outer in loops:
-            plan.loops[outer].inner.append(node.id)
         plan.loops[node.id] = LoopItem(node, loops)
         loops = (*loops, node.id)
     elif isinstance(node, Worktree):
-        _check_space(plan, node)
         plan.spaces[node.id] = SpaceItem(node, space)
         space = node.id
     for child in node.children:
         _collect(plan, child, space, loops)
 
 
-def _refuse(node: Any, message: str, hint: str) -> WorkflowError:
-    return WorkflowError(f"{node.where}: {message}", hint=hint)
-
-
-def _check_id(plan: Plan, node: Task | Approval | Loop) -> None:
-    kind = type(node).__name__
-    if not isinstance(node.id, str) or not is_node_id(node.id):
-        raise _refuse(node, f"{node.id!r} cannot be the id of a {kind}", "use letters, digits and . _ : -")
-    twin = plan.items.get(node.id) or plan.loops.get(node.id)
-    if twin is not None:
-        raise _refuse(
+def _refuse_twin(plan: Plan, node: Task | Approval | Loop | Worktree) -> None:
+    places = plan.spaces if isinstance(node, Worktree) else plan.items | plan.loops
+    if node.id in places:
+        kind = "worktree" if isinstance(node, Worktree) else "id"
+        raise refuse(
             node,
-            f"duplicate id {node.id!r}: it is already used at {twin.node.where}",
+            f"duplicate {kind} {node.id!r}: it is already used at {places[node.id].node.where}",
             "give each node an id of its own, made from data: Task(f'test-{name}', …)",
         )
 
 
-def _check_leaf(plan: Plan, node: Task | Approval) -> None:
-    _check_id(plan, node)
-    if isinstance(node, Approval):
-        if node.on_deny not in ("fail", "continue", "skip"):
-            raise _refuse(node, f"{node.id!r}: on_deny={node.on_deny!r}", "use 'fail', 'continue' or 'skip'")
-        return
-    given = [
-        name
-        for name, there in (
-            ("agent", bool(node.agent)),
-            ("run", node.run is not None),
-            ("call", node.call is not None),
-            ("value", node.value is not MISSING),
-        )
-        if there
-    ]
-    if len(given) != 1:
-        said = " and ".join(given) or "none of them"
-        raise _refuse(node, f"task {node.id!r} has {said}", "give exactly one of agent=, run=, call= or value=")
-    if node.agent and node.prompt is None:
-        raise _refuse(node, f"agent task {node.id!r} has no prompt", "add prompt='…' or prompt=ctx.prompt('file.md')")
-    if node.agent and node.output is None:
-        raise _refuse(node, f"agent task {node.id!r} has no output model", "add output=YourModel, a pydantic BaseModel")
-    if not node.agent and node.prompt is not None:
-        raise _refuse(node, f"task {node.id!r} has a prompt but no agent", "add agent='implement', or drop prompt=")
-    if node.retries < 0:
-        raise _refuse(node, f"task {node.id!r} has retries={node.retries}", "use 0 or more")
-    if node.run is not None and not node.run:
-        raise _refuse(node, f"task {node.id!r} has an empty command", "write run=['make', 'test'] or run='make test'")
+def _names(plan: Plan, known: frozenset[str]) -> dict[str, list[str]]:
+    """Parameter name to the nodes that it can mean. What is rendered now goes before what no longer is."""
+    found: dict[str, list[str]] = {}
+    for ids in (sorted(known - plan.items.keys()), plan.items):
+        now: dict[str, list[str]] = {}
+        for id in ids:
+            now.setdefault(identifier(id), []).append(id)
+        found |= now
+    return found
 
 
-def _check_loop(plan: Plan, node: Loop) -> None:
-    _check_id(plan, node)
-    inner = next((child for child in node.children if isinstance(child, Loop)), None)
-    if inner is not None:
-        raise _refuse(
-            inner,
-            f"loop {inner.id!r} stands directly in loop {node.id!r}",
-            "put a Sequence between them, so that the outer pass has a body of its own: Loop(Sequence(Loop(…), …), …)",
-        )
-    if node.max_iterations < 1:
-        raise _refuse(node, f"loop {node.id!r} has max_iterations={node.max_iterations}", "use 1 or more")
-    if node.on_max not in ("fail", "return-last"):
-        raise _refuse(node, f"loop {node.id!r} has on_max={node.on_max!r}", "use 'fail' or 'return-last'")
-
-
-def _check_space(plan: Plan, node: Worktree) -> None:
-    if node.id == MAIN or not is_space_id(node.id):
-        raise _refuse(node, f"{node.id!r} cannot name a worktree", "use letters, digits, . _ - and not 'main'")
-    if node.id in plan.spaces:
-        twin = plan.spaces[node.id].node.where
-        raise _refuse(node, f"duplicate worktree {node.id!r}: it is already used at {twin}", "give it an id of its own")
-
-
-def _link(plan: Plan, item: Item, names: dict[str, str], known: frozenset[str]) -> None:
+def _link(plan: Plan, item: Item, names: dict[str, list[str]], known: frozenset[str]) -> None:
     node = item.node
     function = node.summary if isinstance(node, Approval) else (node.prompt if node.agent else node.call)
     if callable(function):
@@ -187,23 +135,34 @@ def _link(plan: Plan, item: Item, names: dict[str, str], known: frozenset[str]) 
             continue
         close = difflib.get_close_matches(need, plan.items, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"the plan has: {', '.join(plan.items)}"
-        raise _refuse(node, f"{node.id!r} needs {need!r}, which is not in the plan", hint)
+        raise refuse(node, f"{node.id!r} needs {need!r}, which is not in the plan", hint)
     item.needs = tuple(wanted)
 
 
-def _params(item: Item, function: Any, names: dict[str, str]) -> dict[str, str]:
+def _params(item: Item, function: Any, names: dict[str, list[str]]) -> dict[str, str]:
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some built-in functions, say dict, do not tell
+        said = f"{item.node.id!r}: the parameters of {function!r} cannot be read"
+        raise refuse(item.node, said, "wrap it in a function: lambda: …") from None
     found: dict[str, str] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in parameters.items():
         if parameter.default is not parameter.empty or name in RESERVED:
             continue  # a default is the usual way to bind a loop variable; it names no node
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
-            raise _refuse(
+            raise refuse(
                 item.node,
                 f"{item.node.id!r} asks for {name!r}, which is not in the plan",
                 f"did you mean {close[0]!r}?" if close else "name the parameter after a node (- and : become _)",
             )
-        found[name] = names[name]
+        meant = [name] if name in names[name] else names[name]
+        if len(meant) > 1:
+            said = f"{item.node.id!r} asks for {name!r}, which can mean {' or '.join(map(repr, meant))}"
+            raise refuse(item.node, said, "rename one of them")
+        found[name] = meant[0]
     return found
 
 
@@ -242,7 +201,7 @@ def _order(plan: Plan) -> dict[Point, set[Point]]:
     for item in plan.items.values():
         for need in item.needs:
             if need in plan.items:
-                before[("start", item.node.id)].add(("end", gate_of(plan, item, need) or need))
+                before.setdefault(("start", item.node.id), set()).add(("end", gate_of(plan, item, need) or need))
     return before
 
 
@@ -267,8 +226,9 @@ def _refuse_cycles(plan: Plan) -> None:
     try:
         TopologicalSorter(_order(plan)).prepare()
     except CycleError as error:
-        circle = list(dict.fromkeys(name for _, name in error.args[1] if isinstance(name, str) and name in plan.items))
-        raise _refuse(
+        found = {name for _, name in error.args[1]}
+        circle = [name for name in plan.items if name in found]
+        raise refuse(
             plan.items[circle[0]].node,
             f"deadlock: {' and '.join(map(repr, circle))} wait for each other",
             "drop one of the needs, or reorder the tasks",

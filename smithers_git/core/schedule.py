@@ -79,12 +79,12 @@ def decide(plan: Plan, state: State, now: float) -> Decision:
         plan.settled.clear()
         plan.settled_for = (state, state.resets)
     outcome = _visit(walk, plan.root, ())
+    if outcome == "failed" or walk.failed or walk.loop_failed:
+        # Nobody is asked and no loop goes on any more: a resume decides that anew.
+        decision.events = [] if state.running else [_run_failed(walk)]
+        return decision
     if decision.events:
         # Facts first: they can change everything behind them. Starting waits for the next decision.
-        return decision
-    if outcome == "failed" or walk.failed or walk.loop_failed:
-        if not state.running:
-            decision.events.append(_run_failed(walk))
         return decision
     if outcome == "done" and not state.running:
         decision.events.append(ev.RunFinished(failed_children=_failed_children(state)))
@@ -214,6 +214,9 @@ def _approved(walk: _Walk, item: Item, key: TaskKey) -> bool:
 
 def _visit_loop(walk: _Walk, node: Loop, groups: tuple[_Group, ...]) -> Outcome:
     item, loop = walk.plan.loops[node.id], walk.state.loop(node.id)
+    if item.outer and node.id not in walk.state.loops:
+        walk.decision.events.append(ev.LoopEntered(loop=node.id, outer=list(item.outer)))
+        return "open"
     if loop.finished == "max" and node.on_max == "fail":
         walk.loop_failed = item
         return "failed"
@@ -227,7 +230,9 @@ def _visit_loop(walk: _Walk, node: Loop, groups: tuple[_Group, ...]) -> Outcome:
         reason: Literal["until", "max"] = "until" if node.until else "max"
         walk.decision.events.append(ev.LoopFinished(loop=node.id, reason=reason, iterations=passes))
     else:
-        walk.decision.events.append(ev.LoopAdvanced(loop=node.id, iteration=loop.iteration + 1, inner=list(item.inner)))
+        # From the state and not from the plan: a branch may have taken an inner loop out of this render.
+        inner = [name for name, known in walk.state.loops.items() if node.id in known.outer]
+        walk.decision.events.append(ev.LoopAdvanced(loop=node.id, iteration=loop.iteration + 1, inner=inner))
     return "open"
 
 

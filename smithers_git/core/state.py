@@ -50,6 +50,8 @@ class LoopState:
 
 
 @dataclass(slots=True)
+    outer: tuple[str, ...] = ()
+    """The loops around it: when one of them goes on, this one begins afresh."""
 class ApprovalState:
     title: str
     summary: str
@@ -307,6 +309,10 @@ def _loop_advanced(state: State, event: ev.LoopAdvanced, at: float) -> None:
     loop = state.loops.setdefault(event.loop, LoopState())
     loop.iteration = event.iteration
     for name in event.inner:
+def _loop_entered(state: State, event: ev.LoopEntered, at: float) -> None:
+    state.loops.setdefault(event.loop, LoopState()).outer = tuple(event.outer)
+
+
         inner = state.loops.setdefault(name, LoopState())
         inner.iteration += 1
         inner.base, inner.finished = inner.iteration, None
@@ -370,6 +376,7 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.LoopFinished: _loop_finished,
     ev.ApprovalRequested: _approval_requested,
     ev.ApprovalDecided: _approval_decided,
+    ev.LoopEntered: _loop_entered,
     ev.SpaceCreated: _space_created,
     ev.SpaceSaved: _space_saved,
 }

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Approval, Task, wants_workspace
-from smithers_git.core.plan import MAIN, Item, Plan
+from smithers_git.core.plan import Item, Plan
 from smithers_git.core.records import CommandResult, Decision
 from smithers_git.core.schedule import Start
 from smithers_git.core.state import NodeState
 from smithers_git.errors import SmithersError
-from smithers_git.names import TaskKey, branch_ref
+from smithers_git.names import MAIN, TaskKey, branch_ref
 from smithers_git.service import pools
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Space
