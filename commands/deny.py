@@ -1,0 +1,27 @@
+"""Deny what waits for you; what happens then is the workflow's choice.
+
+On a terminal without RUN, choose from everything that waits, with the request and what was changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smithers_git.cli import json_option
+
+
+@click.command(help=__doc__)
+@click.argument("run", required=False)
+@click.option("-n", "--node", metavar="NODE", help="Which one, when several wait.")
+@click.option("-m", "--note", metavar="TEXT", help="Why; the run and its history shall know.")
+@click.option("--by", metavar="WHO", help="Who decides; default: you, as git knows you.")
+@click.option("--no-resume", is_flag=True, help="Only record it; smithers up --resume RUN goes on.")
+@json_option
+def command(run: str | None, **options: Any) -> int:
+    from smithers_git.front import decide
+    from smithers_git.service.project import Project
+
+    return decide.decide(Project.open(Path.cwd()), run, options, approved=False)

@@ -1,0 +1,190 @@
+"""Why a run does not go on: every blocker, with the commands that clear it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smithers_git.core.nodes import Task
+from smithers_git.core.schedule import Decision, Start, Wait, decide
+from smithers_git.core.state import State
+from smithers_git.errors import AgentError
+from smithers_git.service import pools, runs
+from smithers_git.service.preview import Preview, preview
+from smithers_git.service.project import Project
+
+Kind = Literal[
+    "approval", "retry", "needs", "slot", "running", "failed", "ceiling", "interrupted", "paused", "cancelled",
+    "agent", "source-changed", "workflow", "finished",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One reason, and what clears it. Without commands it clears by itself."""
+
+    kind: Kind
+    text: str
+    commands: tuple[str, ...] = ()
+    node: str | None = None
+    since: float | None = None
+    """Unix seconds."""
+    until: float | None = None
+    """Unix seconds at which it clears by itself."""
+    details: tuple[str, ...] = field(default=())
+    """Further lines: the request, the changed files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a run stands, and why it is not further."""
+
+    state: State
+    status: runs.RunStatus
+    blockers: list[Blocker]
+    """Never empty."""
+
+
+def why(project: Project, run: str) -> Answer:
+    """Everything that keeps the run from going on; what is in flight, when it does go on."""
+    chain = project.chain(run)
+    state = chain.state
+    status = runs.status(project, state)
+    resume = f"smithers up --resume {run}"
+    if status == "finished":
+        done = Blocker("finished", "it is finished: nothing is left to do", (f"smithers inspect {run}",))
+        return Answer(state, status, [done])
+    seen = preview(project, chain)
+    found: list[Blocker] = []
+    if status == "cancelled":
+        found.append(Blocker("cancelled", "it was cancelled; what was done is kept", (resume,), since=state.updated))
+    elif status == "failed":
+        found += _failures(project, state)
+    else:
+        # The state is only read, yet the scheduler leaves a note on the plan: both are this call's own.
+        decision = decide(seen.plan, state, project.clock.now()) if seen.plan is not None else Decision()
+        found += _standing(state, status, decision)
+        found += [_wait(state, wait) for wait in decision.waits]
+        found += [blocker for start in decision.start if (blocker := _agent(project, state, start))]
+    if status != "running":
+        found += _source(run, seen)
+    if not found:
+        found.append(
+            _driven(state, run) if status == "running" else Blocker("interrupted", "nothing drives it", (resume,))
+        )
+    return Answer(state, status, found)
+
+
+def _driven(state: State, run: str) -> Blocker:
+    return Blocker("running", "its engine works", (f"smithers logs -f {run}",), since=state.updated)
+
+
+def _standing(state: State, status: runs.RunStatus, decision: Decision) -> list[Blocker]:
+    """What concerns the run as a whole."""
+    resume = (f"smithers up --resume {state.run}",)
+    if state.cancel_requested:
+        text = f"{state.cancel_requested} asked to cancel it: what runs is being ended"
+        return [Blocker("cancelled", text, () if status == "running" else resume)]
+    if state.pause_requested:
+        text = "it is paused: nothing new starts" + (", what is in flight ends first" if status == "running" else "")
+        return [Blocker("paused", text, resume)]
+    could_go_on = decision.start or decision.events or any(wait.kind == "retry" for wait in decision.waits)
+    if status == "interrupted" or (status == "waiting" and could_go_on):
+        cut = ", ".join(str(key) for key in state.running)
+        text = "no engine drives it" + (f"; {cut} was cut off and starts again" if cut else "; it can go on at once")
+        return [Blocker("interrupted", text, resume, since=state.updated)]
+    return []
+
+
+def _wait(state: State, wait: Wait) -> Blocker:
+    run, node = state.run, str(wait.key)
+    known = state.node(wait.key)
+    if wait.kind == "approval":
+        asked = state.approvals[wait.key]
+        commands = (
+            f"smithers approve {run} --node {node}",
+            f"smithers deny {run} --node {node} --note 'why'",
+            f"smithers diff {run}",
+        )
+        details = tuple(asked.summary.strip().splitlines())
+        return Blocker(
+            "approval", f"a person must decide: {asked.title}", commands, node, asked.requested, None, details
+        )
+    if wait.kind == "running":
+        agent = f" of {known.agent}" if known.agent else ""
+        text = f"attempt {known.attempt}{agent} is running"
+        return Blocker("running", text, (f"smithers chat -f {run} {node}",), node, known.started)
+    if wait.kind == "retry":
+        text = f"attempt {known.attempt + 1} begins by itself; the last one failed: {_line(known.error)}"
+        return Blocker("retry", text, (), node, known.ended, wait.until)
+    return Blocker(wait.kind, wait.reason, (), node)
+
+
+def _agent(project: Project, state: State, start: Start) -> Blocker | None:
+    """That the program of an agent which would start now is missing."""
+    task = start.item.node
+    if not isinstance(task, Task) or not task.agent:
+        return None
+    node = str(start.key)
+    try:
+        name = pools.choose(project, task.agent, state.node(start.key).failures)
+        profile = pools.profile(project, name)
+    except AgentError as error:
+        return Blocker("agent", f"{error.message}; {error.hint}", ("smithers agents list",), node)
+    if pools.program(project, profile) is not None:
+        return None
+    commands = [profile.install] if profile.install else []
+    return Blocker("agent", f"the agent {name} is not installed", (*commands, f"smithers agents test {name}"), node)
+
+
+def _failures(project: Project, state: State) -> list[Blocker]:
+    run = state.run
+    resume = f"smithers up --resume {run}"
+    found = []
+    for key, node in state.nodes.items():
+        if node.status != "failed" or node.continued:
+            continue
+        again = f"smithers retry-task {run} {key}"
+        commands = {
+            "denied": (resume,),
+            "auth": (f"smithers agents test {node.agent}", again),
+            "unstartable": (*_install(project, node.agent), again),
+        }.get(node.kind or "", (again, f"smithers chat {run} {key}"))
+        text = f"{node.kind}: {_line(node.error)}"
+        found.append(Blocker("failed", text, commands, str(key), node.ended, details=_more(node.error)))
+    ceilings = [name for name, loop in state.loops.items() if loop.finished == "max"]
+    if not found and ceilings:
+        text = f"{_line(state.error)}; {state.error_hint}"
+        found.append(Blocker("ceiling", text, (f"{resume} --accept-change",), ceilings[-1], state.updated))
+    if not found:
+        text = _line(state.error) + (f"; {state.error_hint}" if state.error_hint else "")
+        found.append(Blocker("failed", text, (f"{resume} --accept-change",), since=state.updated))
+    return found
+
+
+def _install(project: Project, agent: str | None) -> list[str]:
+    try:
+        profile = pools.profile(project, agent or "")
+    except AgentError:  # the profile was removed since
+        return ["smithers agents list"]
+    return [profile.install] if profile.install else [f"smithers agents test {profile.name}"]
+
+
+def _line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
+def _more(text: str | None) -> tuple[str, ...]:
+    """The lines behind the first one: the end of a red check's output."""
+    return tuple((text or "").strip().splitlines()[1:][-12:])
+
+
+def _source(run: str, seen: Preview) -> list[Blocker]:
+    if seen.trouble is not None:
+        text = f"the workflow does not work as it is now: {seen.trouble.message}; {seen.trouble.hint}"
+        return [Blocker("workflow", text, (f"smithers up --resume {run} --accept-change",))]
+    if seen.changed:
+        text = "the workflow's files are not the ones that it started with; put them back, or accept them"
+        command = f"smithers up --resume {run} --accept-change"
+        return [Blocker("source-changed", text, (command,), details=tuple(seen.changed))]
+    return []
