@@ -127,6 +127,8 @@ class _AttemptEnd(_NodeEvent):
     commit: str | None = None
     """The code commit that holds what the attempt left; None when the workspace was not touched."""
     session: str | None = None
+    session_total: Usage | None = None
+    """Tokens of the whole conversation so far, where the CLI counts so; its next turn starts from here."""
     usage: Usage | None = None
     cost: float | None = None
     """US dollars, as the agent says."""
@@ -183,8 +185,6 @@ class TaskReset(_Record):
     by: str = ""
 
 
-class LoopAdvanced(_Record):
-    type: Literal["loop.advanced"] = "loop.advanced"
 class LoopEntered(_Record):
     """A loop inside another one is reached for the first time."""
 
@@ -194,6 +194,8 @@ class LoopEntered(_Record):
     """The loops around it, outermost first."""
 
 
+class LoopAdvanced(_Record):
+    type: Literal["loop.advanced"] = "loop.advanced"
     loop: str
     iteration: int
     inner: list[str] = []
@@ -260,9 +262,9 @@ Event = Annotated[
     | TaskSkipped
     | TaskInterrupted
     | TaskReset
+    | LoopEntered
     | LoopAdvanced
     | LoopFinished
-    | LoopEntered
     | ApprovalRequested
     | ApprovalDecided
     | SpaceCreated

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core import events as ev
+from smithers_git.core.events import Usage
 from smithers_git.names import TaskKey
 
 Status = Literal["pending", "running", "waiting", "finished", "failed", "skipped"]
@@ -30,6 +31,8 @@ class NodeState:
     session: str | None = None
     session_agent: str | None = None
     """The agent profile that `session` belongs to."""
+    session_total: Usage | None = None
+    """Tokens of that conversation so far, where its CLI counts whole conversations."""
     space: str = "main"
     commit: str | None = None
     tokens: int = 0
@@ -47,11 +50,11 @@ class LoopState:
     base: int = 0
     """The iteration at which the loop began in this pass of an enclosing loop."""
     finished: Literal["until", "max"] | None = None
+    outer: tuple[str, ...] = ()
+    """The loops around it: when one of them goes on, this one begins afresh."""
 
 
 @dataclass(slots=True)
-    outer: tuple[str, ...] = ()
-    """The loops around it: when one of them goes on, this one begins afresh."""
 class ApprovalState:
     title: str
     summary: str
@@ -170,6 +173,8 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
     if event.input is not None:
         state.input = event.input
     state.created = at
+    if state.end in ("failed", "cancelled"):
+        _try_again(state)  # the new run may have what the old one lacked: a higher ceiling, another input
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
     state.pause_requested, state.cancel_requested = False, None
     for key in list(state.running):
@@ -222,6 +227,7 @@ def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> N
     node.agent = event.agent or node.agent
     if event.session:
         node.session, node.session_agent = event.session, event.agent
+        node.session_total = event.session_total
     if event.usage:
         spent = event.usage.input + event.usage.output
         node.tokens += spent
@@ -305,14 +311,14 @@ def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
 
 
-def _loop_advanced(state: State, event: ev.LoopAdvanced, at: float) -> None:
-    loop = state.loops.setdefault(event.loop, LoopState())
-    loop.iteration = event.iteration
-    for name in event.inner:
 def _loop_entered(state: State, event: ev.LoopEntered, at: float) -> None:
     state.loops.setdefault(event.loop, LoopState()).outer = tuple(event.outer)
 
 
+def _loop_advanced(state: State, event: ev.LoopAdvanced, at: float) -> None:
+    loop = state.loops.setdefault(event.loop, LoopState())
+    loop.iteration = event.iteration
+    for name in event.inner:
         inner = state.loops.setdefault(name, LoopState())
         inner.iteration += 1
         inner.base, inner.finished = inner.iteration, None
@@ -372,11 +378,11 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.TaskSkipped: _task_skipped,
     ev.TaskInterrupted: _task_interrupted,
     ev.TaskReset: _task_reset,
+    ev.LoopEntered: _loop_entered,
     ev.LoopAdvanced: _loop_advanced,
     ev.LoopFinished: _loop_finished,
     ev.ApprovalRequested: _approval_requested,
     ev.ApprovalDecided: _approval_decided,
-    ev.LoopEntered: _loop_entered,
     ev.SpaceCreated: _space_created,
     ev.SpaceSaved: _space_saved,
 }

@@ -36,9 +36,11 @@ def converse(project: Project, job: Job, result: Result, folder: Path, watch: Wa
     talk = Conversation(project, job, result, folder, watch)
     prompt = opening(job, talk.profile)
     for turn in range(CORRECTIONS + 1):
+        talk.correction = turn
         reply = talk.say(prompt)
         if reply.error is not None:
             result.kind, result.message = reply.error.kind, reply.error.message
+            result.retry_at = _retry_at(project, reply.error)
             return
         found = parse.validate(reply.answer, job.task.output)
         if isinstance(found, parse.Parsed):
@@ -53,6 +55,12 @@ def converse(project: Project, job: Job, result: Result, folder: Path, watch: Wa
         if not talk.can_go_on:  # the CLI cannot resume: it needs the whole task again
             prompt = f"{opening(job, talk.profile)}\n\n{prompt}"
         result.kind, result.message = None, ""
+
+
+def _retry_at(project: Project, error: Failure) -> float | None:
+    if error.retry_at is not None:
+        return error.retry_at
+    return None if error.retry_after is None else project.clock.now() + error.retry_after
 
 
 def opening(job: Job, profile: Profile) -> str:
@@ -80,6 +88,9 @@ class Conversation:
         self.profile = pools.profile(project, job.agent)
         self._own = pools.settings_of(project, job.agent)
         self._session = job.session if self.profile.session.scope != "none" else None
+        self._total = job.session_total
+        self.correction = 0
+        """How often the answer has gone back to the agent in this attempt."""
 
     @property
     def can_go_on(self) -> bool:
@@ -127,7 +138,8 @@ class Conversation:
             (scratch / call.prompt_file[0]).write_text(call.prompt_file[1], "utf-8")
         env = process.agent_env(self._project.environ, [*call.env_pass, *self._own.pass_env])
         env |= {**call.env_set, **self._own.env, **self._watch.live.environ}
-        reader, redactor = Reader(self.profile), Redactor(secrets_of(env))
+        env["SMITHERS_CORRECTION"] = str(self.correction)
+        reader, redactor = Reader(self.profile, self._total if self._session else None), Redactor(secrets_of(env))
 
         def output(chunk: bytes) -> None:
             take(redactor.feed(chunk))
@@ -167,6 +179,7 @@ class Conversation:
         result.model = self._own.model
         if reply.session:
             result.session = self._session = reply.session
+            result.session_total = self._total = reply.total
         if self.profile.session.scope == "none":
             self._session = None
         if reply.usage is not None:

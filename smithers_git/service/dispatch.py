@@ -87,6 +87,7 @@ class Dispatcher:
             prompt=prompt,
             agent=agent,
             session=session,
+            session_total=known.session_total if session else None,
             trouble=known.error if known.failures else None,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
         )

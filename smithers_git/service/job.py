@@ -36,6 +36,7 @@ class Job:
     agent: str | None = None
     session: str | None = None
     """The conversation to go on with, when the last attempt of this agent left one."""
+    session_total: ev.Usage | None = None
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     cache_key: str | None = None
@@ -54,9 +55,12 @@ class Result:
     agent: str | None = None
     model: str | None = None
     session: str | None = None
+    session_total: ev.Usage | None = None
     usage: ev.Usage | None = None
     cost: float | None = None
     gates: list[str] = field(default_factory=list)
+    retry_at: float | None = None
+    """Unix seconds before which another attempt is pointless, as the agent's service said."""
     transcript: bytes = b""
     cached: bool = False
     """Taken over from an earlier attempt with the same definition on the same files."""

@@ -39,6 +39,7 @@ def _end(result: Result) -> dict[str, object]:
         "space": job.space.name if job.space else MAIN,
         "commit": result.commit,
         "session": result.session,
+        "session_total": result.session_total,
         "usage": result.usage,
         "cost": result.cost,
     }
@@ -63,7 +64,7 @@ def _failed(chain: Chain, result: Result, now: float, chance: float) -> ev.TaskF
             "kind": kind,
             "message": message[:8000],
             "final": retry.final or over is not None,
-            "retry_at": retry.at,
+            "retry_at": max(filter(None, (retry.at, result.retry_at)), default=None),
             "continued": task.continue_on_fail,
         }
     )

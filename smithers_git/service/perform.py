@@ -137,6 +137,7 @@ def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watc
         clean = redactor.feed(chunk)
         watch.live.write(clean)
         tail.extend(clean)
+        watch.live.report("text", clean[-300:].decode("utf-8", "replace"))
         if len(tail) > 4 * TAIL:
             del tail[: -2 * TAIL]
 
@@ -174,6 +175,8 @@ def _command(project: Project, job: Job, result: Result, folder: Path, watch: Wa
     found = _run(project, job, job.task.run, folder, watch)
     result.value = found.model_dump(mode="json")
     kind = _ENDS.get(watch.live.reason or "")
+    if kind in ("timeout", "idle") and not job.task.check:
+        return  # a check that hangs is as red as one that fails
     if kind is not None:
         result.kind, result.message = kind, _last_line(found.tail) or kind
     elif not found.passed and job.task.check:
