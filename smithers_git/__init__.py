@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from smithers_git.core.workflow import NoInput as NoInput
     from smithers_git.core.workflow import Workflow as Workflow
     from smithers_git.core.workflow import workflow as workflow
+    from smithers_git.errors import WorkflowError as WorkflowError
 
 _HOMES = {
     "core.nodes": (
@@ -35,6 +36,7 @@ _HOMES = {
     ),
     "core.records": ("CommandResult", "Decision"),
     "core.workflow": ("Context", "NoInput", "Workflow", "workflow"),
+    "errors": ("WorkflowError",),
 }  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -70,7 +70,8 @@ class Task:
         id: unique in the plan, stable between renders, made from data.
         agent: profile or pool name, or a chain of them: attempt n uses entry n, the last one repeats.
         prompt: text, or a function whose parameters name the nodes that it needs.
-        run: a command, as a list of words or one line for the shell; fails on a non-zero exit unless `check=False`.
+        run: a command, as a list of words or one line for the shell; fails on a non-zero exit or at its time limit
+            unless `check=False`.
         call: a Python function; its parameters name the nodes that it needs (`workspace`: the folder to work in).
         value: a constant.
         output: pydantic model of the output; required for agents.

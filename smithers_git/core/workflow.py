@@ -43,6 +43,8 @@ class Context(Generic[I]):
         self.run: str = state.run
         self.check: list[str] | None = state.check
         """The project's own check command (configured or detected), as recorded when the run started."""
+        self.base: str = state.base
+        """The commit that the run started from: `git diff` against it shows all that the run has changed."""
         self._state, self._outputs, self._prompts = state, outputs, prompts
         self.reads: set[str] = set()
 
@@ -75,9 +77,9 @@ class Context(Generic[I]):
         state = self._state.loop(loop)
         return state.iteration - state.base
 
-    def prompt(self, name: str, **values: Any) -> str:
+    def prompt(self, name: str, /, **values: Any) -> str:
         """The Markdown prompt file `name` of the pack's `prompts` folder, a Jinja template, filled in."""
-        return self._prompts.render(name, {"input": self.input, "check": self.check, **values})
+        return self._prompts.render(name, {"input": self.input, "check": self.check, "base": self.base, **values})
 
     def _load(self, model: type[M], key: TaskKey) -> M | None:
         path = self._state.node(key).output

@@ -151,6 +151,11 @@ class Chain:
         self._values.pop(path, None)
 
     @property
+    def newest(self) -> str | None:
+        """The commit of the newest frame: of the other run, as long as a fork has none of its own."""
+        return self.tip or self._origin
+
+    @property
     def pending(self) -> bool:
         return bool(self._pending)
 
@@ -178,7 +183,7 @@ class Chain:
         for path, data in self._files.items():
             tree.put(path, objects.write_blob(data))
         tree.put("frame.json", objects.write_blob(codec.encode(frame)))
-        before = self.tip or self._origin
+        before = self.newest
         parents = [before] if before else []
         parents += [event.base for event in frame.events if isinstance(event, ev.RunCreated) and event.dirty]
         for space, commit in code_commits(frame.events):

@@ -140,8 +140,8 @@ def _input(project: Project, chain: Chain, given: Mapping[str, Any] | None) -> d
 
 
 def _source(project: Project, chain: Chain) -> source.Source:
-    assert chain.tip is not None
-    files = source_files(project.objects, project.objects.read_commit(chain.tip).tree)
+    assert chain.newest is not None
+    files = source_files(project.objects, project.objects.read_commit(chain.newest).tree)
     state = chain.state
     return source.reload(state.workflow, state.entry, files, project.worktree, project.run_dir(chain.run) / "source")
 
