@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smithers_git.core import events as ev
 from smithers_git.core.describe import describe, node_of
@@ -65,19 +65,36 @@ def encode(frame: FrameData) -> bytes:
     )
 
 
+class _File(BaseModel):
+    """`frame.json` as it is read: strict, so that a damaged frame is refused here and not misread later."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    format: int = Field(ge=1, le=FORMAT)
+    run: str
+    number: int = Field(ge=0)
+    time: float
+    owner: Owner
+    events: list[ev.Event]
+
+
 def decode(data: bytes, where: str) -> FrameData:
     """The frame in `data`; raises FormatError, naming `where`, when it is damaged or newer than this program."""
     try:
-        raw = json.loads(data)
-        if raw["format"] > FORMAT:
+        found = _File.model_validate_json(data)
+    except ValidationError as error:
+        issues = error.errors(include_url=False)
+        newer = next((i for i in issues if i["loc"] == ("format",) and i["type"] == "less_than_equal"), None)
+        if newer is not None:
             raise FormatError(
-                f"{where} was written in format {raw['format']}; this smithers knows up to {FORMAT}",
+                f"{where} was written in format {newer['input']}; this smithers knows up to {FORMAT}",
                 hint="update smithers-git",
-            )
-        owner = Owner(raw["owner"]["pid"], raw["owner"]["host"])
-        return FrameData(raw["run"], raw["number"], raw["time"], owner, tuple(ev.EVENTS.validate_python(raw["events"])))
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise FormatError(f"{where} is damaged: {error}", hint="git fsck tells whether the object is whole") from error
+            ) from None
+        place = ".".join(map(str, issues[0]["loc"]))
+        raise FormatError(
+            f"{where} is damaged: {place and place + ': '}{issues[0]['msg']}",
+            hint="git fsck tells whether the object is whole",
+        ) from error
+    return FrameData(found.run, found.number, found.time, found.owner, tuple(found.events))
 
 
 def output_path(sequence: int, key: TaskKey) -> str:

@@ -17,8 +17,9 @@ def node_of(event: ev.Event) -> str | None:
 
 
 def describe(event: ev.Event) -> str:
-    """What happened, in one line."""
-    return _SAY[type(event)](event)
+    """What happened, in one line of printable characters: it is the subject of a commit and a line on a terminal."""
+    said = _SAY[type(event)](event)
+    return " ".join("".join(c if c.isprintable() else " " for c in said).split())
 
 
 def _failed(event: ev.TaskFailed) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 FailureKind = Literal[
     "exit",  # a command ended with a non-zero code
@@ -271,5 +271,3 @@ Event = Annotated[
     | SpaceSaved,
     Field(discriminator="type"),
 ]
-
-EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
