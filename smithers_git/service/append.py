@@ -27,7 +27,7 @@ def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Eve
         for event in decide(chain):
             chain.add(event, now)
         try:
-            chain.commit(now)
+            chain.commit()
         except RefMoved:
             if attempt == _TRIES - 1:
                 raise

@@ -123,7 +123,7 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
             for event in [*found.events, ev.RunResumed(accepted=accepted)]:
                 chain.add(event, now)
             try:
-                chain.commit(now)
+                chain.commit()
             except RefMoved:
                 chain.reload()
                 continue

@@ -189,8 +189,7 @@ class Engine:
         self._told.append(event)
 
     def _commit(self) -> None:
-        at = self.project.clock.now()
-        if self.chain.commit(at) is None:
+        if self.chain.commit() is None:
             return
         told, self._told = tuple(self._told), []
         done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
@@ -198,7 +197,7 @@ class Engine:
             self._landed.remove(result)
             for text in result.notes:
                 self.watcher.noted(text)
-        self.watcher.recorded(self.chain.state, told, at)
+        self.watcher.recorded(self.chain.state, told, self.chain.state.updated)
         self.packer.look()
 
     def _reload(self) -> None:

@@ -75,6 +75,8 @@ class Chain:
         self.state = State()
         self.tree = FrameTree(objects)
         self._pending: list[ev.Event] = []
+        self._at = 0.0
+        """The time of the next frame and so of all its events, or the state would not be what the frame folds to."""
         self._files: dict[str, bytes] = {}
         self._dropped: list[str] = []
         self._values: OrderedDict[str, Any] = OrderedDict()
@@ -131,9 +133,11 @@ class Chain:
         self.state.number = frame.data.number
 
     def add(self, event: ev.Event, at: float) -> None:
-        """Apply an event that the next frame will hold."""
+        """Apply an event that the next frame will hold; the first one of a frame says when all of it happened."""
+        if not self._pending:
+            self._at = at
         self._pending.append(event)
-        apply(self.state, event, at)
+        apply(self.state, event, self._at)
 
     def put(self, path: str, data: bytes) -> None:
         """A file that the next frame will hold."""
@@ -159,7 +163,7 @@ class Chain:
     def pending(self) -> bool:
         return bool(self._pending)
 
-    def commit(self, at: float) -> str | None:
+    def commit(self) -> str | None:
         """Write what was added as one frame, publish it, index it; returns its commit, None when nothing was added.
 
         Raises RefMoved when another process wrote a frame first, StorageError when the disk refuses. After either,
@@ -167,7 +171,7 @@ class Chain:
         """
         if not self._pending:
             return None
-        frame = FrameData(self.run, self.state.number + 1, at, self.owner, tuple(self._pending))
+        frame = FrameData(self.run, self.state.number + 1, self._at, self.owner, tuple(self._pending))
         commit = self._write(frame)
         self.objects.advance(self.ref, self.tip, commit)
         self.tip, self.state.number = commit, frame.number

@@ -93,7 +93,7 @@ def begin(project: Project, request: Request) -> Draft:
     for path, data in pinned_files(project, made).items():
         chain.put(path, data)
     try:
-        chain.commit(project.clock.now())
+        chain.commit()
     except RefMoved as error:
         raise RunRefused(f"there is already a run {chain.run!r}", hint="leave --run-id out, or use another") from error
     return made

@@ -57,7 +57,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
             now = project.clock.now()
             for event in found.events:
                 chain.add(event, now)
-            chain.commit(now)
+            chain.commit()
         target = frame_at(project, run, number)
         if target.data.run != run:
             raise RunRefused(
@@ -127,7 +127,7 @@ def fork(project: Project, parent: str, wanted: Fork) -> Chain:
         child.add(ev.SpaceCreated(space=space, branch=branch, commit=known.commit), now)
     if reset is not None:
         child.add(reset, now)
-    child.commit(now)
+    child.commit()
     return child
 
 
@@ -153,7 +153,7 @@ def retry_task(project: Project, run: str, node: str) -> list[str]:
         reset = reset_of(project, chain, (node,))
         now = project.clock.now()
         chain.add(reset, now)
-        chain.commit(now)
+        chain.commit()
     return reset.nodes
 
 

@@ -1,0 +1,225 @@
+"""P1, P2, P3: an engine that is killed at any moment loses nothing, and does nothing twice that was done."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from kit import engines as kit
+from kit import proofs, repos
+from kit.engines import Engines
+
+from smithers_git.core import events as ev
+from smithers_git.names import TaskKey
+
+FLOW = """\
+from pydantic import BaseModel
+from smithers_git import Approval, CommandResult, Context, Loop, Parallel, Sequence, Task, Worktree, workflow
+
+LEDGER = {ledger!r}
+
+
+class Change(BaseModel):
+    summary: str
+
+
+def step(name, *, needs=()):
+    # The line says that the work of this attempt is done. Some leave a process behind, which must not outlive them.
+    line = 'sleep 0.02; echo "$SMITHERS_NODE" >> "made-$SMITHERS_NODE"; ' \\
+        'echo "$SMITHERS_NODE $SMITHERS_ITERATION $SMITHERS_ATTEMPT" >> ' + LEDGER
+    if name.endswith("0"):
+        line = "(setsid sleep 50 &); " + line
+    return Task(name, run=line, needs=needs)
+
+
+def add(first, second):
+    with open(LEDGER, "a") as ledger:
+        ledger.write("sum 0 -\\n")
+    return {{"sum": first["n"] + second["n"]}}
+
+
+@workflow
+def flow(ctx: Context):
+    checks = ctx.all(CommandResult, "check")
+    return Sequence(
+        Task("first", value={{"n": 1}}),
+        Parallel(
+            Worktree("left", step("left-0"), step("left-1")),
+            Worktree("right", step("right-0"), Task("write", agent="script", output=Change, prompt="write it")),
+            Sequence(Task("second", value={{"n": 2}}), step("beside-0")),
+        ),
+        Loop(
+            Task("work", agent="script", output=Change, prompt="again"),
+            Task("check", run="cat work.txt; echo check >> checked.txt", check=False),
+            until=len(checks) >= 3,
+            max_iterations=3,
+        ),
+        Task("sum", call=add),
+        *[step(f"step-{{number}}") for number in range(4)],
+    )
+"""
+
+SCRIPT = """\
+[[turn]]
+node = "write"
+say = "writing"
+write = [{{ path = "deep/by agent ä.txt", text = "written" }}]
+run = ["sleep 0.02", "echo write 0 $SMITHERS_ATTEMPT >> {ledger}"]
+answer = {{ summary = "written" }}
+
+[[turn]]
+node = "work"
+run = ["echo work >> work.txt", "echo work $SMITHERS_ITERATION $SMITHERS_ATTEMPT >> {ledger}"]
+answer = {{ summary = "worked" }}
+"""
+
+ONCE = "first second left-0 left-1 right-0 write beside-0 sum step-0 step-1 step-2 step-3"
+NODES = {TaskKey(name) for name in ONCE.split(" ")} | {
+    TaskKey(name, number) for name in ("work", "check") for number in range(3)
+}
+
+
+class Killer:
+    """One run after the other, each resumed and killed until it is over."""
+
+    def __init__(self, engines: Engines, chance: random.Random, ledgers: Path) -> None:
+        self.engines = engines
+        self.repo = engines.repo
+        self.chance = chance
+        self.ledgers = ledgers
+        self.kills = 0
+        self.number = 0
+
+    def go(self, kills: int) -> None:
+        """Until `kills` engines were killed, and the run that was killed last is over."""
+        while self.kills < kills:
+            run = f"run-{self.number}"
+            self._prepare(run)
+            argv = ("up", "flow.py", "--run-id", run)
+            while self.kills < kills and not self._over(run):
+                self._kill_one(run, *argv)
+                if kit.tip(self.repo, run) is not None:
+                    argv = ("up", "--resume", run)
+            self.engines.run(*argv)
+            check(self.repo, run, self._ledger(run))
+            self.number += 1
+
+    def _kill_one(self, run: str, *argv: str) -> None:
+        tip = kit.tip(self.repo, run)
+        engine = self.engines.start(*argv)
+        if self.chance.random() < 0.85:  # most of a short life is importing Python: kill there only now and then
+            kit.until(lambda: kit.tip(self.repo, run) != tip or not engine.alive, "the first frame of a new owner")
+            kit.pause(self.chance.expovariate(1 / 0.12))
+        else:
+            kit.pause(self.chance.uniform(0.0, 0.8))
+        if engine.alive:
+            engine.kill()
+            self.kills += 1
+        newest = kit.tip(self.repo, run)
+        assert tip is None or newest is not None
+        if tip is not None:
+            assert repos.git(self.repo, "merge-base", "--is-ancestor", tip, str(newest)) == "", "a frame was lost"
+
+    def _over(self, run: str) -> bool:
+        return kit.tip(self.repo, run) is not None and kit.state_of(self.repo, run).end is not None
+
+    def _ledger(self, run: str) -> Path:
+        return self.ledgers / run
+
+    def _prepare(self, run: str) -> None:
+        ledger = self._ledger(run)
+        ledger.touch()
+        (self.repo / "flow.py").write_text(FLOW.format(ledger=str(ledger)), "utf-8")
+        script = self.ledgers / "script.toml"
+        script.write_text(SCRIPT.format(ledger=ledger), "utf-8")
+        os.environ["SMITHERS_SCRIPT"] = str(script)
+
+
+def check(repo: Path, run: str, ledger: Path) -> None:
+    """Everything that must be so of a run that was killed again and again, and is over."""
+    history = kit.events(repo, run)
+    state = kit.state_of(repo, run)
+    assert state.end == "finished"
+    assert state.done == NODES
+    _each_step_once(history, ledger)
+    _no_output_lost(repo, run)
+    proofs.files_are_the_frames(repo, run)
+    proofs.index_is_a_rebuild(repo)
+    proofs.sound(repo)
+    proofs.nothing_runs(run)
+    left = [path.name for kind in ("pids", "live") for path in (repo / f".git/smithers/runs/{run}/{kind}").iterdir()]
+    assert left == []
+
+
+def _each_step_once(history: list[ev.Event], ledger: Path) -> None:
+    finished: dict[TaskKey, int] = {}
+    for event in history:
+        if isinstance(event, ev.TaskStarted):
+            assert TaskKey(event.node, event.iteration) not in finished, f"{event} was finished before"
+        if isinstance(event, ev.TaskFinished):
+            key = TaskKey(event.node, event.iteration)
+            assert key not in finished, f"{event} is there twice"
+            finished[key] = event.attempt
+    assert finished.keys() == NODES
+    lines = Counter(ledger.read_text().splitlines())
+    for line, times in lines.items():
+        node, iteration, attempt = line.split()
+        if attempt != "-":
+            assert times == 1, f"{line} is there {times} times"
+            last = finished[TaskKey(node, int(iteration))]
+            assert int(attempt) <= last, f"{line}, but attempt {last} had finished"
+    worked = NODES - {TaskKey("first"), TaskKey("second"), TaskKey("sum")} - {TaskKey("check", n) for n in range(3)}
+    assert {f"{key.node} {key.iteration} {finished[key]}" for key in worked} <= lines.keys()
+
+
+def _no_output_lost(repo: Path, run: str) -> None:
+    """What a step brought stands in the newest frame as it stood in the frame that finished the step."""
+    newest = proofs.tree(repo, f"refs/smithers/runs/{run}")
+    for frame in kit.frames(repo, run):
+        for event in frame.data.events:
+            if isinstance(event, ev.TaskFinished) and event.output:
+                then = repos.git(repo, "cat-file", "blob", f"{frame.commit}:{event.output}")
+                assert newest[event.output][1].decode().removesuffix("\n") == then
+                assert json.loads(then) is not None
+    state = kit.state_of(repo, run)
+    code = proofs.tree(repo, f"refs/smithers/runs/{run}:code/main")
+    assert code["work.txt"][1] == b"work\n" * 3
+    assert {name for name in code if name.startswith("made-")} == {
+        "made-beside-0",
+        *(f"made-step-{n}" for n in range(4)),
+    }
+    assert json.loads(newest[state.nodes[TaskKey("sum")].output or ""][1]) == {"sum": 3}
+
+
+def _seed(request: pytest.FixtureRequest) -> random.Random:
+    seed = os.environ.get("SMITHERS_TEST_SEED") or secrets.token_hex(4)
+    print(f"kill times come from SMITHERS_TEST_SEED={seed}")
+    return random.Random(f"{seed} {request.node.name}")
+
+
+@pytest.mark.parametrize("half", ["one", "two"])
+def test_an_engine_killed_25_times_at_any_moment_does_every_step_once(
+    engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, half: str
+) -> None:
+    killer = Killer(engines, _seed(request), tmp_path)
+    before = _users_own(engines.repo)
+    killer.go(25)
+    assert _users_own(engines.repo) == before
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(8))
+def test_an_engine_killed_250_times_at_any_moment_does_every_step_once(
+    engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, part: int
+) -> None:
+    Killer(engines, _seed(request), tmp_path).go(250)
+
+
+def _users_own(repo: Path) -> dict[str, object]:
+    """All that is the user's, but for the workflow file, which these tests write anew for every run."""
+    return {name: what for name, what in proofs.users_own(repo).items() if name != "flow.py"}
