@@ -18,8 +18,7 @@ from smithers_git.errors import AgentError
 from smithers_git.service.project import Project
 
 ROLES: Final = ("smart", "fast", "implement", "review", "plan", "research")
-"""Pools that every repository has. Where the configuration does not fill one, it is every agent in PREFERRED that is
-installed."""
+"""Pools that every repository has. Where the configuration does not fill one, it is what `installed` gives."""
 PREFERRED: Final = ("claude", "codex")
 
 
@@ -57,6 +56,12 @@ def program(project: Project, found: Profile) -> str | None:
     return None
 
 
+def installed(project: Project, role: str) -> list[str]:
+    """The agents of PREFERRED that are installed, best first for `role`: a review starts with another one's eyes."""
+    found = [name for name in PREFERRED if program(project, profile(project, name))]
+    return found[::-1] if role == "review" else found
+
+
 def settings_of(project: Project, name: str) -> AgentSettings:
     return project.settings.agents.get(name) or AgentSettings()
 
@@ -68,7 +73,7 @@ def expand(project: Project, names: Sequence[str], where: str) -> list[str]:
         if name in project.settings.pools:
             chain += project.settings.pools[name]
         elif name in ROLES and content.find_agent(name, project.worktree) is None:
-            chain += [agent for agent in PREFERRED if program(project, profile(project, agent))] or [PREFERRED[0]]
+            chain += installed(project, name) or [PREFERRED[0]]
         else:
             chain.append(name)
     for name in chain:

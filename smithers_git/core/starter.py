@@ -1,0 +1,58 @@
+"""The first `.smithers/config.toml` of a repository: every key with its meaning, what was found filled in. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+_HEAD: Final = """\
+# How smithers works in this repository. Every key may be left out; a line that begins with # shows a default or an
+# example. This file is yours: smithers init never changes it again.
+
+# The command whose exit code says whether the project is well. `implement` and `debug` go on until it is 0.
+"""
+
+_POOLS: Final = """
+# Which agents a task may use, best first: attempt n uses entry n, the last one repeats. A review is best done by
+# another agent than the one that wrote. `smithers agents list` shows what there is.
+[pools]
+"""
+
+_REST: Final = """
+[run]
+# Tasks in flight at once.
+# max_concurrency = 4
+
+# Settings of one agent: model, permission (read, edit, full), program, env, pass_env, args.
+# [agents.claude]
+# model = "opus"
+
+# Each run works in git worktrees of its own, outside this checkout. What they need besides the tracked files:
+[worktree]
+# copy = [".env"]                # files or globs that git ignores
+# symlink = ["node_modules"]
+# setup = "npm ci"               # runs once in each new worktree, before any token is spent
+# teardown = ""
+# root = "~/worktrees"
+"""
+
+
+def config(check: Sequence[str] | None, pools: Mapping[str, Sequence[str]]) -> str:
+    """The text of the file.
+
+    Args:
+        check: the check command that was found; None when there is none.
+        pools: role to agents that are installed; empty when none is.
+    """
+    line = f"check = {_text(shlex.join(check))}\n" if check else '# check = "make test"\n'
+    rows = [f"{role} = [{', '.join(map(_text, agents))}]\n" for role, agents in pools.items()]
+    if not rows:
+        rows = ["# No agent was installed when this file was written.\n", '# smart = ["claude", "codex"]\n']
+    return _HEAD + line + _POOLS + "".join(rows) + _REST
+
+
+def _text(value: str) -> str:
+    """A TOML basic string; JSON's escapes are a part of its."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,84 @@
+"""Make a repository ready: a configuration with what was found filled in, and copies of built-in content to change."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from smithers_git.core import starter
+from smithers_git.edge import config, content, overlay
+from smithers_git.errors import ContentError
+from smithers_git.service import pools
+from smithers_git.service.checks import detect, find_check
+from smithers_git.service.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent that init looked for."""
+
+    name: str
+    program: str | None
+    """Path of its CLI; None when it is not installed."""
+    install: str
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """What is there now. Paths are relative to the checkout."""
+
+    written: list[str]
+    kept: list[str]
+    check: list[str] | None
+    check_from: Literal["configured", "detected"] | None
+    agents: list[Agent]
+
+
+def initialize(project: Project, packs: Iterable[str] = (), agents: Iterable[str] = ()) -> Initialized:
+    """Write `.smithers/config.toml`, and copy the named built-in packs and agent profiles beside it.
+
+    What exists is kept as it is. Raises ContentError for an unknown name before anything is written, ConfigError when
+    the existing configuration is broken.
+    """
+    own = project.settings.check is not None  # reads the configuration: a broken one is told first
+    top = project.worktree
+    found = [_agent(project, name) for name in pools.PREFERRED]
+    copies = {
+        **_copies("pack", packs, content.list_packs(None), top / ".smithers" / "packs"),
+        **_copies("agent", agents, content.list_agents(None), top / ".smithers" / "agents"),
+    }
+    written: list[str] = []
+    kept: list[str] = []
+    filled = {role: chain for role in pools.ROLES if (chain := pools.installed(project, role))}
+
+    def note(target: Path, new: bool) -> None:
+        (written if new else kept).append(target.relative_to(top).as_posix())
+
+    target = top / config.NAME
+    note(target, overlay.write_new(target, starter.config(detect(top), filled)))
+    for target, source in copies.items():
+        note(target, overlay.copy_new(source, target))
+    check = find_check(project)
+    return Initialized(written, kept, check, ("configured" if own else "detected") if check else None, found)
+
+
+def _agent(project: Project, name: str) -> Agent:
+    profile = pools.profile(project, name)
+    return Agent(name, pools.program(project, profile), profile.install)
+
+
+def _copies(kind: str, names: Iterable[str], known: Mapping[str, Path], folder: Path) -> dict[Path, Path]:
+    """Target to source of each name; raises ContentError for one that is not built in."""
+    found: dict[Path, Path] = {}
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise ContentError(
+                f"there is no built-in {kind} {name!r}",
+                hint=f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}",
+            )
+        found[folder / known[name].name] = known[name]
+    return found
