@@ -113,7 +113,10 @@ class Conversation:
             install = f"; {self.profile.install}" if self.profile.install else ""
             why = f"{self.profile.name} is not installed (looked for {', '.join(self.profile.program)}{install})"
             return Reply("", None, None, None, Failure("unstartable", why))
-        scratch = Path(tempfile.mkdtemp(prefix="smithers-agent-"))
+        # Below the run's own folder, so that what a killed engine leaves there is cleared away with the rest.
+        place = self._project.run_dir(self._job.run) / "scratch"
+        place.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=place))
         try:
             return self._run(found, prompt, scratch)
         finally:

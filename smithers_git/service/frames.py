@@ -21,7 +21,7 @@ from smithers_git.errors import FormatError, RunNotFound
 from smithers_git.names import run_ref
 from smithers_git.service.tree import FrameTree
 
-_REMEMBERED: Final = 64
+_REMEMBERED: Final = 512
 """Outputs kept parsed; the ones that a render reads again and again."""
 
 
@@ -206,6 +206,8 @@ class Chain:
         if path in self._values:
             self._values.move_to_end(path)
             return self._values[path]
+        if path in self._files:  # put, and not committed yet
+            return json.loads(self._files[path])
         entry = self.tree.get(path)
         if entry is None:
             raise FormatError(f"{path} is not in the newest frame of {self.run}", hint="smithers doctor checks the run")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ def forget(run_dir: Path) -> None:
     """Remove the local files of attempts of a killed engine, once what they hold is in a frame."""
     for path in (run_dir / "live").glob("*.jsonl"):
         path.unlink(missing_ok=True)
+    shutil.rmtree(run_dir / "scratch", ignore_errors=True)
 
 
 def end_orphans(run_dir: Path) -> list[int]:
