@@ -124,6 +124,7 @@ def test_orphans_of_a_killed_engine_and_reaper_are_found_by_their_mark(engine):
     os.kill(one.process.pid, signal.SIGSTOP)  # else it would end the rest itself
     os.kill(one.reaper, signal.SIGKILL)
     one.kill()
+    assert eventually(lambda: not alive(one.reaper))
     orphans = one.left()
     assert len(orphans) == 4
     ended = process.end_tree(one.reaper, one.start_time, (MARK, one.mark))
@@ -143,6 +144,7 @@ def test_a_recycled_pid_is_left_alone(engine):
     one = engine()
     os.kill(one.process.pid, signal.SIGSTOP)
     boot, _, ticks = one.start_time.partition(".")
+    assert len(boot) == 8, "start times begin anew at each boot"
     for other in (f"{boot}.{int(ticks) + 1}", f"00000000.{ticks}", ""):
         assert not process.is_alive(one.reaper, other)
         assert process.end_tree(one.reaper, other, None) == []
@@ -181,31 +183,37 @@ print(alive, len(ended), flush=True)
     assert marked(MARK, str(tmp_path)) == []
 
 
-def test_a_zombie_is_not_alive():
-    child = subprocess.Popen(["true"])
-    assert eventually(lambda: not alive(child.pid))
-    assert process.start_time(child.pid) == ""
-    assert process.end_tree(child.pid, "", None) == []
-    child.wait()
+def test_a_zombie_is_not_alive_and_not_ended():
+    parent = subprocess.Popen([*PYTHON, "import os, time; os.fork() or os._exit(0); time.sleep(60)"])
+    try:
+        assert eventually(lambda: [alive(pid) for pid in process.reaper.descendants(parent.pid)] == [False])
+        (zombie,) = process.reaper.descendants(parent.pid)
+        assert process.start_time(zombie) == ""
+        assert process.end_tree(parent.pid, process.start_time(parent.pid), None) == [parent.pid]
+    finally:
+        parent.kill()
+        parent.wait()
 
 
-def test_a_tree_that_keeps_forking_is_ended(tmp_path):
+@pytest.mark.parametrize("turn", range(3))
+def test_a_tree_that_keeps_forking_is_ended(tmp_path, turn):
+    """Without a mark, so one that is missed stays."""
     bomb = """
 import os, time
-until = time.monotonic() + 20
+until = time.monotonic() + 4
+for _ in range(3): os.fork()
 while time.monotonic() < until:
     if os.fork() == 0:
-        time.sleep(0.05)
+        time.sleep(6)
         os._exit(0)
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]: pass
-    except ChildProcessError: pass
+    time.sleep(0.008)
 """
-    child = subprocess.Popen([*PYTHON, bomb], env={**os.environ, MARK: str(tmp_path)}, start_new_session=True)
+    child = subprocess.Popen([*PYTHON, bomb], env={**os.environ, MARK: str(tmp_path)})
     try:
-        assert eventually(lambda: len(process.reaper.descendants(child.pid)) > 5)
+        assert eventually(lambda: len(process.reaper.descendants(child.pid)) > 40)
         assert child.pid in process.end_tree(child.pid, process.start_time(child.pid), None)
         assert marked(MARK, str(tmp_path)) == []
     finally:
         child.kill()
         child.wait()
+        process.end_tree(0, "", (MARK, str(tmp_path)))

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,11 @@ def test_the_program_gets_ordinary_signals_and_only_three_open_files(reaped):
     assert (shell.wait(), shell.output) == (128 + signal.SIGPIPE, b"")
 
 
+def test_a_program_that_signals_its_own_group_does_not_reach_the_reaper(reaped):
+    one = reaped("sh", "-c", "trap '' TERM; kill -TERM 0; sleep 0.2; echo survived; exit 4")
+    assert (one.wait(), one.output, one.lines()) == (4, b"survived\n", ["exit 4"])
+
+
 @pytest.mark.parametrize("ask", ["close the lifeline", "write a line", "SIGTERM", "SIGHUP", "SIGINT"])
 def test_every_way_to_ask_stops_the_tree(reaped, ask):
     one = reaped("sh", "-c", "setsid sleep 60 & sleep 60", options=("--stop", "TERM:10"))
@@ -188,7 +194,7 @@ import os, sys
 sys.path.append(sys.argv.pop(1))
 import reaper
 reaper._GIVE_UP = 0.2
-reaper.Tree._kill = lambda *_: None
+reaper._kill = lambda pid: None
 os._exit(reaper.main(sys.argv[1:]))
 """
     here, report = str(Path(reaper.__file__).parent), tmp_path / "report"
@@ -202,8 +208,13 @@ os._exit(reaper.main(sys.argv[1:]))
 
 
 def test_waiting_costs_no_processor_time(reaped):
+    """Neither for the program, nor, with an ended lifeline, for the end of a stop."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert reaped("sleep", "1").wait() == 0
+    one = reaped("sh", "-c", "trap '' TERM; echo ready; sleep 60", options=("--stop", "TERM:0.7"))
+    assert one.process.stdout.readline() == b"ready\n"
+    time.sleep(0.5)
+    one.process.stdin.close()
+    assert one.wait() == 128 + signal.SIGKILL
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 0.3
 
@@ -222,6 +233,7 @@ def test_the_portable_process_table_agrees_with_the_kernels(reaped):
     one = reaped("sleep", "60")
     assert eventually(lambda: one.report.exists() and one.report.read_text())
     child = int(one.report.read_text().split()[1])
+    assert eventually(lambda: reaper.process_row(child)[1] == "S")
     kernel, portable = reaper.process_table(), reaper._table_from_ps()
     assert portable[child][:2] == kernel[child][:2] == (one.process.pid, "S")
     assert portable[child][2] == reaper._table_from_ps()[child][2]

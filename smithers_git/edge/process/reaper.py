@@ -166,25 +166,10 @@ class Tree:
             left = descendants(self._own)
             if monotonic() > until:
                 return left
-            self._kill(left)
+            for pid in left:
+                _kill(pid)
             self._wait(pause)
             pause = min(pause * 2, 0.1)
-
-    def _kill(self, pids: list[int]) -> None:
-        """SIGKILL, groups first: a group dies in one step, however fast its members fork.
-
-        All groups but our own were made below us, and a process can only join a group of its own session.
-        """
-        killed: set[int] = {self._own}
-        for pid in pids:
-            try:
-                group = os.getpgid(pid)
-                if group > 1 and group not in killed:
-                    killed.add(group)
-                    os.killpg(group, signal.SIGKILL)
-                os.kill(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass  # it ended meanwhile, or is another user's: `end` gives up on it
 
     def _wait(self, seconds: float | None) -> None:
         """Sleep until a signal arrives or the lifeline ends, at most `seconds`."""
@@ -211,6 +196,13 @@ class Tree:
             if pid == self.pid:
                 self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
                 self.code = 128 + self.signal if self.signal else os.WEXITSTATUS(status)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # it ended meanwhile, or is another user's: then it is reported as left
 
 
 def _start(options: Options) -> int:

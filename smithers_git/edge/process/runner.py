@@ -207,7 +207,7 @@ class _Watch:
         reason, message = self._verdict or ("exited", "")
         if "error" in report:
             reason, message = "unstartable", _unstartable(self._launch, report["error"])
-        elif not report:
+        elif not report and self._verdict is None:
             reason, message = "unstartable", _unstartable(self._launch, "the process above it failed")
         elif code is not None:
             message = message or f"exited with code {code}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from smithers_git.edge.process.reaper import Row, process_row, process_table
 
+_FROZEN_WITHIN = 1.0  # seconds for all to stop; one that waits for a disk does not
 _GONE_WITHIN = 5.0  # seconds for the kernel to end what was killed
 
 
@@ -48,17 +49,19 @@ def end_tree(pid: int, start_time: str, marker: tuple[str, str] | None) -> list[
         The pids that were ended, ascending. A caller inside the tree spares itself, its ancestors and descendants.
     """
     doomed: dict[int, Row] = {}
-    while True:  # each turn stops what it finds, and a stopped process cannot fork: so this comes to an end
+    frozen, until = True, time.monotonic() + _FROZEN_WITHIN
+    while True:  # a process that was seen stopped cannot fork, so the look after that finds all
         table = process_table()
         roots = {one for one in doomed if _same(table.get(one), doomed[one])} | _marked(table, marker)
         if is_alive(pid, start_time):
             roots.add(pid)
         found = _spare_own(table, _below(table, roots))
         new = {one: table[one] for one in found if one not in doomed and _runs(table[one])}
-        if not new:
+        if frozen and not new:
             break
         _send(new, signal.SIGSTOP)
         doomed |= new
+        frozen = all(table[one][1] in "TtZX" for one in found) or time.monotonic() > until
     _send(doomed, signal.SIGKILL)
     until = time.monotonic() + _GONE_WITHIN
     while (left := _running(doomed)) and time.monotonic() < until:
