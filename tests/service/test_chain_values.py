@@ -15,5 +15,5 @@ def test_a_put_output_outlives_the_cache_of_read_ones(repo):
     for number in range(600):
         chain.put_output(f"outputs/000/n{number}@0.json", number)
     assert [chain.load(f"outputs/000/n{number}@0.json") for number in range(600)] == list(range(600))
-    chain.commit(1.0)
+    chain.commit()
     assert [chain.load(f"outputs/000/n{number}@0.json") for number in range(600)] == list(range(600))
