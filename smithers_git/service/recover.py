@@ -61,6 +61,8 @@ def settle(project: Project, chain: Chain, workspaces: Workspaces, found: Recove
     for name in found.restore:
         space = chain.state.spaces[name]
         workspaces.restore(name, space.branch, space.commit)
+    if marked(project, chain.run):
+        workspaces.drop_unknown(chain.state.spaces)
     live.forget(project.run_dir(chain.run))
     unmark(project, chain.run)
 

@@ -86,6 +86,7 @@ def _keep_tail(project: Project, run: str, tip: str) -> str:
 
 def _put_back(chain: Chain, workspaces: Workspaces) -> list[str]:
     restored = []
+    workspaces.drop_unknown(chain.state.spaces)
     for name, space in chain.state.spaces.items():
         if workspaces.path(name).exists():
             workspaces.restore(name, space.branch, space.commit)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -131,6 +132,19 @@ class Workspaces:
         with suppress(OSError):  # other workspaces of the run are still there
             path.parent.rmdir()
         return True
+
+    def drop_unknown(self, known: Collection[str]) -> None:
+        """Remove the workspaces of this run that are not among `known`: a rewind went to before they existed.
+
+        Their bytes are in a frame. One that holds something else stays, yet `ensure` will not take it as it is.
+        """
+        folder = self.root / self.run
+        for info in worktree.listing(self.repo) if folder.is_dir() else ():
+            unknown = info.ours and info.path.parent == folder and info.path.name not in known
+            checkout = worktree.find(self.repo, info.path) if unknown else None
+            if checkout is not None and info.branch and info.head:
+                (checkout.git_dir / _READY).unlink(missing_ok=True)
+                self.remove(info.path.name, info.branch, info.head)
 
     def _existing(self, space: str) -> Checkout:
         checkout = worktree.find(self.repo, self.path(space))
