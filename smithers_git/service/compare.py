@@ -61,7 +61,7 @@ def of_node(project: Project, run: str, node: str) -> list[Comparison]:
     return [Comparison(last.base, last.commit, f"before {name}", f"after {name}")]
 
 
-def between(project: Project, run: str, words: str) -> Comparison:
+def between(project: Project, run: str, words: str) -> list[Comparison]:
     """State and files of every workspace in frames `A..B`; raises UsageError when these are not frames of the run."""
     known = {frame.data.number: frame for frame in frames(project, run)}
     first, _, second = words.partition("..")
@@ -71,18 +71,23 @@ def between(project: Project, run: str, words: str) -> Comparison:
         raise UsageError(
             f"{words!r} does not name two frames of run {run}", hint=f"smithers diff {run} 0..{last} compares them all"
         )
-    return Comparison(
-        old.tree,
-        new.tree,
-        f"frame {old.data.number}",
-        f"frame {new.data.number}",
-        ("code", "outputs"),
-        changed_nodes(_state(project, run, old), _state(project, run, new)),
-    )
+    names = (f"frame {old.data.number}", f"frame {new.data.number}")
+    before, after = (project.chain(run).at(frame.commit) for frame in (old, new))
+    state = Comparison(old.tree, new.tree, *names, ("outputs",), changed_nodes(before, after))
+    return [state, *_files(project, (old, new), (before, after))]
 
 
-def _state(project: Project, run: str, frame: Frame) -> State:
-    return project.chain(run).at(frame.commit)
+def _files(project: Project, pair: tuple[Frame, Frame], states: tuple[State, State]) -> list[Comparison]:
+    """A comparison of every workspace whose files differ."""
+    objects, found = project.objects, []
+    for space in dict.fromkeys([*states[0].spaces, *states[1].spaces]):
+        # A workspace that did not exist yet held what it was to begin with.
+        begin = objects.read_commit((states[1].spaces.get(space) or states[0].spaces[space]).base).tree
+        old, new = (objects.find(frame.tree, f"code/{space}") or begin for frame in pair)
+        if old != new:
+            names = [f"{space} at frame {frame.data.number}" for frame in pair]
+            found.append(Comparison(old, new, names[0], names[1]))
+    return found
 
 
 def changed_nodes(old: State, new: State) -> list[str]:

@@ -16,14 +16,16 @@ def diff(repo: Repository, a: str, b: str, *paths: str, color: bool = False) -> 
     return _run(repo, a, b, *paths, options=("-p", "-M", _color(color)))
 
 
-def diff_stat(repo: Repository, a: str, b: str, *, color: bool = False) -> str:
+def diff_stat(repo: Repository, a: str, b: str, *paths: str, color: bool = False) -> str:
     """Changed lines per file from `a` to `b`, and their sum; empty when nothing differs."""
-    return _run(repo, a, b, options=("--stat=100", "--summary", "-M", _color(color)))
+    return _run(repo, a, b, *paths, options=("--stat=100", "--summary", "-M", _color(color)))
 
 
-def changed_files(repo: Repository, a: str, b: str) -> list[str]:
+def changed_files(repo: Repository, a: str, b: str, *paths: str) -> list[str]:
     """Paths that differ between `a` and `b`; a renamed file counts as two."""
-    return [path for path in _run(repo, a, b, options=("--name-only", "--no-renames", "-z")).split("\0") if path]
+    return [
+        path for path in _run(repo, a, b, *paths, options=("--name-only", "--no-renames", "-z")).split("\0") if path
+    ]
 
 
 def _color(color: bool) -> str:
