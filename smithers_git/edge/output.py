@@ -5,6 +5,7 @@ Results go to stdout, everything else (progress, notes, errors) to stderr, so th
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -35,7 +36,10 @@ def _write(stream: TextIO, text: str) -> None:
     except UnicodeEncodeError:  # a terminal in the C locale
         stream.write(text.encode(stream.encoding or "ascii", "replace").decode(stream.encoding or "ascii"))
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # EPIPE: `smithers logs | head`. EIO: the terminal was closed, and the run must still end in good order.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
         _reader_left(stream)
 
 
@@ -43,7 +47,7 @@ _left: list[TextIO] = []
 
 
 def _reader_left(stream: TextIO) -> None:
-    # `smithers logs | head`: the reader has what it wanted. Python would complain again at exit.
+    # Python would complain again at exit.
     _left.append(stream)
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
