@@ -2,71 +2,91 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from smithers_git.edge.git.objects import BLOB, TREE, Entry, Objects
+
+
+@dataclass(slots=True)
+class _Folder:
+    entries: dict[str, Entry]
+    opened: dict[str, _Folder] = field(default_factory=dict)
+    """Folders in it that were looked into; `entries` has what they were when they were last written."""
+    dirty: bool = False
 
 
 class FrameTree:
     """A git tree that is changed in memory and written where it changed.
 
     Folders are read when they are first touched, so a step costs the folders it touches and not the whole history.
+    As in git, a folder without a file in it does not exist.
     """
 
     def __init__(self, objects: Objects, root: str | None = None) -> None:
         self._objects = objects
-        self._folders: dict[str, dict[str, Entry]] = {"": objects.read_tree(root) if root else {}}
-        self._dirty: set[str] = set()
+        self._root = _Folder(objects.read_tree(root) if root else {})
+        self._written = root
 
     def get(self, path: str) -> Entry | None:
-        """The entry at `path`; None when there is none."""
-        parent, _, name = path.rpartition("/")
-        folder = self._folder(parent)
-        return folder.get(name) if folder is not None else None
+        """The entry at `path`; None when there is none. A folder is the one that was last put or written."""
+        *parents, name = path.split("/")
+        way = self._walk(parents)
+        return way[-1].entries.get(name) if way else None
 
     def put(self, path: str, oid: str, mode: int = BLOB) -> None:
         """Let `path` be the object `oid`; folders on the way are made. A whole tree can be put with mode TREE."""
-        parent, _, name = path.rpartition("/")
-        folder = self._folder(parent)
-        if folder is None:
-            folder = self._folders[parent] = {}
-        folder[name] = Entry(mode, oid)
-        self._dirty.add(parent)
-        for known in [known for known in self._folders if known == path or known.startswith(path + "/")]:
-            del self._folders[known]
+        *parents, name = path.split("/")
+        way = self._walk(parents, make=True)
+        way[-1].entries[name] = Entry(mode, oid)
+        self._changed(way, name)
 
     def remove(self, path: str) -> None:
-        """Take `path` out, if it is there."""
-        parent, _, name = path.rpartition("/")
-        folder = self._folder(parent)
-        if folder is not None and folder.pop(name, None) is not None:
-            self._dirty.add(parent)
+        """Take `path` out, if it is there, with all that is in it."""
+        *parents, name = path.split("/")
+        way = self._walk(parents)
+        if way and (name in way[-1].entries or name in way[-1].opened):
+            way[-1].entries.pop(name, None)
+            self._changed(way, name)
 
     def write(self) -> str:
         """Write every changed folder, deepest first; returns the id of the root tree."""
-        for path in list(self._dirty):
-            while path:
-                path = path.rpartition("/")[0]  # noqa: PLW2901 - climbs to the root
-                self._dirty.add(path)
-                if path not in self._folders:
-                    self._folder(path, make=True)
-        oid = ""
-        for path in sorted(self._dirty, key=lambda p: (p.count("/") + 1) if p else 0, reverse=True):
-            oid = self._objects.write_tree(self._folders[path])
-            if path:
-                parent, _, name = path.rpartition("/")
-                self._folders[parent][name] = Entry(TREE, oid)
-        self._dirty.clear()
-        return oid or self._objects.write_tree(self._folders[""])
+        if self._root.dirty or self._written is None:
+            self._written = self._write(self._root) or self._objects.write_tree({})
+        return self._written
 
-    def _folder(self, path: str, *, make: bool = False) -> dict[str, Entry] | None:
-        folder = self._folders.get(path)
-        if folder is not None:
-            return folder
-        entry = self.get(path)
-        if entry is None or entry.mode != TREE:
-            if not make:
-                return None
-            folder = {}
-        else:
-            folder = self._objects.read_tree(entry.oid)
-        self._folders[path] = folder
-        return folder
+    @staticmethod
+    def _changed(way: list[_Folder], name: str) -> None:
+        way[-1].opened.pop(name, None)
+        for folder in way:
+            folder.dirty = True
+
+    def _walk(self, parts: list[str], *, make: bool = False) -> list[_Folder]:
+        """The folders from the root along `parts`; none when one is missing and shall not be made."""
+        way = [self._root]
+        for name in parts:
+            folder = way[-1]
+            inner = folder.opened.get(name)
+            if inner is None:
+                entry = folder.entries.get(name)
+                if entry is not None and entry.mode == TREE:
+                    inner = _Folder(self._objects.read_tree(entry.oid))
+                elif make:
+                    folder.entries.pop(name, None)
+                    inner = _Folder({})
+                else:
+                    return []
+                folder.opened[name] = inner
+            way.append(inner)
+        return way
+
+    def _write(self, folder: _Folder) -> str | None:
+        for name, inner in list(folder.opened.items()):
+            if inner.dirty:
+                oid = self._write(inner)
+                if oid is None:
+                    del folder.opened[name]
+                    folder.entries.pop(name, None)
+                else:
+                    folder.entries[name] = Entry(TREE, oid)
+        folder.dirty = False
+        return self._objects.write_tree(folder.entries) if folder.entries else None
