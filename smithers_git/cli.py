@@ -70,11 +70,14 @@ def _help_line(path: Path) -> str:
     return text.partition("\n")[0].rstrip(".")
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="smithers")
 @click.option("-C", "directory", metavar="DIR", type=click.Path(path_type=Path), help="Work as if started in DIR.")
-def root(directory: Path | None) -> None:
+@click.pass_context
+def root(ctx: click.Context, directory: Path | None) -> None:
     """Run coding-agent work as durable workflows inside your own git repository."""
+    if ctx.invoked_subcommand is None:
+        output.emit(ctx.get_help())
     if directory is not None:
         try:
             os.chdir(directory)

@@ -19,10 +19,13 @@ _STYLES: Final = {"finished": "green", "failed": "red", "waiting": "yellow", "ru
 
 def show(project: Project, wanted: Sequence[str], *, everything: bool, as_json: bool) -> None:
     """Print the runs, newest first; of the given statuses only, when some are given."""
-    views = [view for view in runs.views(project) if not wanted or view.status in wanted]
+    found, unreadable = runs.survey(project)
+    views = [view for view in found if not wanted or view.status in wanted]
+    for run, error in unreadable.items():
+        output.note(f"run {run} cannot be read: {error}; see smithers doctor")
     shown = views if everything else views[:MOST]
     if as_json:
-        output.document({"runs": [_document(view) for view in shown], "total": len(views)})
+        output.document({"runs": [_document(view) for view in shown], "total": len(views), "unreadable": unreadable})
         return
     if not views:
         output.note(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import is_held
-from smithers_git.errors import RunNotFound
+from smithers_git.errors import FormatError, GitError, RunNotFound
 from smithers_git.service.project import Project
 
 if TYPE_CHECKING:  # it brings pydantic, which `ps` on a current index does without
@@ -40,16 +40,22 @@ class RunView:
 def catch_up(project: Project) -> dict[str, str]:
     """Let the index reflect every ref: after a fetch, a rewind, a crash, or when its file was deleted.
 
-    Returns run to tip, as the refs have it.
+    Returns the runs that cannot be read, with why: one damaged run must not hide all others.
     """
     tips, known = project.tips(), project.index.tips()
+    unreadable: dict[str, str] = {}
     gone = known.keys() - tips.keys()
+    for run, tip in tips.items():
+        if known.get(run) == tip:
+            continue
+        try:
+            reflect(project, run)
+        except (FormatError, GitError) as error:
+            unreadable[run] = error.message
+    gone |= known.keys() & unreadable.keys()
     if gone:
         project.index.remove(gone)
-    for run, tip in tips.items():
-        if known.get(run) != tip:
-            reflect(project, run)
-    return tips
+    return unreadable
 
 
 def reflect(project: Project, run: str) -> None:
@@ -80,13 +86,18 @@ def status(project: Project, state: State) -> RunStatus:
 
 
 def views(project: Project) -> list[RunView]:
-    """Every run, newest first."""
-    catch_up(project)
+    """Every run that can be read, newest first."""
+    return survey(project)[0]
+
+
+def survey(project: Project) -> tuple[list[RunView], dict[str, str]]:
+    """Every run, newest first, and those that cannot be read with why."""
+    unreadable = catch_up(project)
     found = []
     for row in project.index.runs():
         waiting = row.waiting != "[]" and row.running == "[]"
         found.append(RunView(row, status_of(project, row.run, row.end, paused=bool(row.paused), waiting=waiting)))
-    return found
+    return found, unreadable
 
 
 def resolve(project: Project, name: str) -> str:
