@@ -60,7 +60,7 @@ def implement(ctx: Context[Request]) -> Node:
     asked = ctx.input
     check = ctx.latest(CommandResult, "check")
     review = ctx.latest(Verdict, "review")
-    decision = ctx.latest(Decision, "approve") if asked.approve else None
+    decision = ctx.latest(Decision, "approve") if asked.approve and check else None
     green = bool(check and check.passed)
     good = green and bool(review and review.approved)
     typed = shlex.join(command)

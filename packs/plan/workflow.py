@@ -67,7 +67,7 @@ def plan(ctx: Context[Request]) -> Node:
     asked = ctx.input
     before = ctx.latest(Plan, "draft")
     critique = ctx.latest(Critique, "critique")
-    decision = ctx.latest(Decision, "approve") if asked.approve else None
+    decision = ctx.latest(Decision, "approve") if asked.approve and critique else None
     sound = bool(critique and critique.sound)
     last = ctx.iteration("rounds") == asked.max_rounds - 1
 

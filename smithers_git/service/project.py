@@ -98,5 +98,8 @@ class Project:
         return self.environ.get("USER") or self.environ.get("LOGNAME") or "unknown"
 
     def python(self) -> list[str]:
-        """How to start this very smithers again, as words of a command."""
-        return [sys.executable, "-m", "smithers_git"]
+        """How to start this very smithers again, as words of a command.
+
+        Safe path: it starts in the user's repository, whose `click.py` or `rich/` must not stand in for the library.
+        """
+        return [sys.executable, "-P", "-m", "smithers_git"]
