@@ -20,6 +20,7 @@ from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import restore
 from smithers_git.edge.git.snapshot import Snapshot, snapshot
 from smithers_git.errors import ConfigError, SetupFailed, StorageError
+from smithers_git.names import REWOUND
 from smithers_git.service.furnish import furnish
 
 # In git's own folder about the worktree: it goes when the worktree goes, and no agent finds it among its files.
@@ -87,7 +88,7 @@ class Workspaces:
             return path
         if checkout is None:
             self._refuse_visible(path)
-            checkout = worktree.add(self.repo, path, branch, commit)
+            checkout = worktree.add(self.repo, path, branch, commit, kept=f"{REWOUND}{self.run}/")
         restore(checkout, branch, commit)
         furnish(self.main, checkout, self.settings)
         self._command("setup", space, checkout, cancel)

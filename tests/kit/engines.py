@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -28,6 +31,7 @@ class Engine:
     """A `smithers` process in the repository `repo`, which the test ends itself."""
 
     def __init__(self, repo: Path, *argv: str, log: Path) -> None:
+        self.repo = repo
         self._out, self._err = log.with_suffix(".out"), log.with_suffix(".err")
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
@@ -119,6 +123,18 @@ def engines(repo: Path, logs: Path) -> Iterator[Engines]:
 def until(condition: Any, what: str, seconds: float = PATIENCE) -> None:
     """Wait for `condition()`; the test fails, naming `what`, when that takes too long."""
     assert processes.eventually(condition, seconds), f"still not so after {seconds:g} s: {what}"
+
+
+def until_moved(engine: Engine, run: str, before: str | None) -> None:
+    """Until the engine has written a frame behind the frame `before`, or has ended."""
+    until(lambda: tip(engine.repo, run) != before or not engine.alive, f"a frame of {run} behind {before}")
+
+
+def chance(name: str) -> random.Random:
+    """Random moments that SMITHERS_TEST_SEED replays; a failing test shows the seed in its output."""
+    seed = os.environ.get("SMITHERS_TEST_SEED") or secrets.token_hex(4)
+    print(f"moments come from SMITHERS_TEST_SEED={seed}")
+    return random.Random(f"{seed} {name}")
 
 
 def pause(seconds: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import secrets
 from collections import Counter
 from pathlib import Path
 
@@ -113,7 +112,7 @@ class Killer:
         tip = kit.tip(self.repo, run)
         engine = self.engines.start(*argv)
         if self.chance.random() < 0.85:  # most of a short life is importing Python: kill there only now and then
-            kit.until(lambda: kit.tip(self.repo, run) != tip or not engine.alive, "the first frame of a new owner")
+            kit.until_moved(engine, run, tip)
             kit.pause(self.chance.expovariate(1 / 0.12))
         else:
             kit.pause(self.chance.uniform(0.0, 0.8))
@@ -196,17 +195,11 @@ def _no_output_lost(repo: Path, run: str) -> None:
     assert json.loads(newest[state.nodes[TaskKey("sum")].output or ""][1]) == {"sum": 3}
 
 
-def _seed(request: pytest.FixtureRequest) -> random.Random:
-    seed = os.environ.get("SMITHERS_TEST_SEED") or secrets.token_hex(4)
-    print(f"kill times come from SMITHERS_TEST_SEED={seed}")
-    return random.Random(f"{seed} {request.node.name}")
-
-
 @pytest.mark.parametrize("half", ["one", "two"])
 def test_an_engine_killed_25_times_at_any_moment_does_every_step_once(
     engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, half: str
 ) -> None:
-    killer = Killer(engines, _seed(request), tmp_path)
+    killer = Killer(engines, kit.chance(request.node.name), tmp_path)
     before = _users_own(engines.repo)
     killer.go(25)
     assert _users_own(engines.repo) == before
@@ -217,7 +210,7 @@ def test_an_engine_killed_25_times_at_any_moment_does_every_step_once(
 def test_an_engine_killed_250_times_at_any_moment_does_every_step_once(
     engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, part: int
 ) -> None:
-    Killer(engines, _seed(request), tmp_path).go(250)
+    Killer(engines, kit.chance(request.node.name), tmp_path).go(250)
 
 
 def _users_own(repo: Path) -> dict[str, object]:

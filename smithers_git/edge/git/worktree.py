@@ -75,7 +75,7 @@ def find(repo: Repository, path: Path) -> Checkout | None:
     return Checkout(path, record) if record else None
 
 
-def add(repo: Repository, path: Path, branch_ref: str, commit: str) -> Checkout:
+def add(repo: Repository, path: Path, branch_ref: str, commit: str, *, kept: str | None = None) -> Checkout:
     """A new worktree at `path` on the branch `branch_ref`, which is made at or moved to `commit`.
 
     No files are written yet (`restore` does that): so worktrees are made one after another, because git itself fails
@@ -84,8 +84,9 @@ def add(repo: Repository, path: Path, branch_ref: str, commit: str) -> Checkout:
     Args:
         repo: the user's repository.
         path: absolute; missing, or an empty folder.
-        branch_ref: full name. One outside `refs/heads/smithers/` is never moved.
+        branch_ref: full name. One outside `refs/heads/smithers/` is not moved, but for what `kept` says.
         commit: where the branch starts.
+        kept: prefix of refs. A branch that only they hold is what a rewind left behind, and may be moved.
 
     Raises:
         StorageError: there is something else at `path`; it is left alone.
@@ -97,7 +98,7 @@ def add(repo: Repository, path: Path, branch_ref: str, commit: str) -> Checkout:
         for other in listing(repo):
             if other.path == path or other.branch == branch_ref:
                 _make_way(repo, other, path, branch_ref)
-        _claim(repo, branch_ref, commit)
+        _claim(repo, branch_ref, commit, kept)
         reason = f"{OURS}{branch_ref.removeprefix(BRANCHES)}, `smithers ps` shows the run"
         arguments = ("worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", reason)
         name = branch_ref.removeprefix("refs/heads/")
@@ -214,14 +215,14 @@ def _forget(repo: Repository, path: Path) -> None:
         shutil.rmtree(record)
 
 
-def _claim(repo: Repository, branch_ref: str, commit: str) -> None:
+def _claim(repo: Repository, branch_ref: str, commit: str, kept: str | None) -> None:
     """Make the branch, or move it if it is ours."""
     user = repo.checkout
     now = user.resolve(branch_ref)
     if now == commit:
         return
     name = branch_ref.removeprefix("refs/heads/")
-    if now is not None and not branch_ref.startswith(BRANCHES):
+    if now is not None and not branch_ref.startswith(BRANCHES) and not _left_behind(user, now, commit, kept):
         raise RepositoryError(
             f"the branch {name} exists and is not at {commit[:12]}",
             hint=f"choose another name, or rename it: git branch -m {name} NEW-NAME",
@@ -235,6 +236,13 @@ def _claim(repo: Repository, branch_ref: str, commit: str) -> None:
         )
     if done.code:
         raise failure(repo.worktree, ("update-ref", branch_ref), done)
+
+
+def _left_behind(user: Checkout, now: str, commit: str, kept: str | None) -> bool:
+    """Whether a branch at `now` goes on where `commit` does not, and all that it holds is in the refs below `kept`."""
+    if kept is None or not user.try_git("merge-base", "--is-ancestor", now, commit).code:
+        return False
+    return bool(user.git("for-each-ref", "--count=1", f"--contains={now}", kept))
 
 
 def _info(record: str) -> WorktreeInfo:
