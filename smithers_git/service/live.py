@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,15 +106,26 @@ def forget(run_dir: Path) -> None:
     shutil.rmtree(run_dir / "scratch", ignore_errors=True)
 
 
+def orphans(run_dir: Path) -> list[int]:
+    """The processes that a killed engine left running. Only means something while nobody holds the run's lock."""
+    return [pid for _path, tree in _recorded(run_dir) for pid in process.find_tree(*tree)]
+
+
 def end_orphans(run_dir: Path) -> list[int]:
     """End the processes that a killed engine left running; returns the pids that were ended."""
     ended: list[int] = []
+    for path, tree in _recorded(run_dir):
+        ended += process.end_tree(*tree)
+        path.unlink(missing_ok=True)
+    return ended
+
+
+def _recorded(run_dir: Path) -> Iterator[tuple[Path, tuple[int, str, tuple[str, str]]]]:
+    """Each pid file with the root of its tree: pid, start time and mark."""
     for path in sorted((run_dir / "pids").glob("*.json")):
         try:
             known = json.loads(path.read_text())
         except (ValueError, FileNotFoundError):
             known = {}  # torn by the kill; the mark can be worked out again from the name
         marker = (MARK, known.get("mark") or mark(run_dir, path.stem))
-        ended += process.end_tree(known.get("pid") or 0, known.get("start") or "", marker)
-        path.unlink(missing_ok=True)
-    return ended
+        yield path, (known.get("pid") or 0, known.get("start") or "", marker)

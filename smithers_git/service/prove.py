@@ -114,6 +114,24 @@ def _ask(project: Project, profile: Profile, program: str, words: tuple[str, ...
     return done.code, (done.stdout + done.stderr).decode("utf-8", "replace")
 
 
+def installed_agents(project: Project) -> tuple[list[str], dict[str, str], dict[str, SmithersError]]:
+    """Agents by name: installed; not installed, with how to get them; and those with a broken profile, with why."""
+    there: list[str] = []
+    missing: dict[str, str] = {}
+    broken: dict[str, SmithersError] = {}
+    for name in content.list_agents(project.worktree):
+        try:
+            profile = pools.profile(project, name)
+        except SmithersError as error:
+            broken[name] = error
+            continue
+        if pools.program(project, profile) is None:
+            missing[name] = profile.install
+        else:
+            there.append(name)
+    return there, missing, broken
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that was tried."""

@@ -69,6 +69,13 @@ def end_tree(pid: int, start_time: str, marker: tuple[str, str] | None) -> list[
     return sorted(doomed.keys() - left)
 
 
+def find_tree(pid: int, start_time: str, marker: tuple[str, str] | None) -> list[int]:
+    """The pids that `end_tree` would end, ascending; nothing happens to them."""
+    table = process_table()
+    roots = _marked(table, marker) | ({pid} if is_alive(pid, start_time) else set())
+    return sorted(one for one in _spare_own(table, _below(table, roots)) if one in table and _runs(table[one]))
+
+
 def _runs(row: Row) -> bool:
     return row[1] not in "ZX"  # a zombie has ended, only its parent has not looked yet
 
