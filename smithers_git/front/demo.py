@@ -106,7 +106,8 @@ def _loop_and_kill(story: Story) -> None:
     story.tell(
         "2. A loop that ends when it is true, and a machine that dies",
         "implement -> check -> review, again and again until the tests are green and the reviewer is content. The "
-        "agents play a script, so this needs no model; the rest is real. In the second pass we pull the plug.",
+        "agents play a script, so this needs no model; the rest is real. In the second pass, with half a file written, "
+        "we pull the plug.",
     )
     line = f"smithers up implement --run-id demo --input '{{\"approve\": true}}' \\\n  -p '{_PROMPT}'"
     story.typed(f"{line} &")
@@ -114,6 +115,7 @@ def _loop_and_kill(story: Story) -> None:
     said = None
     try:
         said = story.stage.until(log, "implement@1 started", pid)
+        story.stage.wait(lambda: story.stage.holds("demo", "bill.py", "divm"), "half a file to be written")
     finally:
         if said is None:
             story.stage.shell(f"kill {pid}")

@@ -109,6 +109,11 @@ class Stage:
                 raise SmithersError(f"waited for {what}, in vain", hint=self._look)
             pause.wait(0.02)
 
+    def holds(self, run: str, name: str, text: str) -> bool:
+        """Whether the file `name` in the workspace of `run` holds `text`."""
+        found = (self.folder / "state").glob(f"smithers/worktrees/*/{run}/main/{name}")
+        return any(text in path.read_text("utf-8", "replace") for path in found)
+
     @property
     def _look(self) -> str:
         return f"it is all in {self.folder}"
