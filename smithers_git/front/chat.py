@@ -10,7 +10,7 @@ from smithers_git.edge import output
 from smithers_git.front.logs import watch
 from smithers_git.front.words import said
 from smithers_git.service.follow import Follower, News, Saying
-from smithers_git.service.history import select
+from smithers_git.service.history import is_meant, select
 from smithers_git.service.project import Project
 from smithers_git.service.transcripts import Interpreter, profile_of
 
@@ -67,7 +67,7 @@ class Chat:
     def _wanted(self, attempt: Attempt) -> bool:
         if self.node is None:
             return attempt.agent is not None
-        return str(attempt.key) == self.node or (attempt.key.node == self.node and "@" not in self.node)
+        return is_meant(attempt.key, self.node)
 
     def _tell(self, saying: Saying) -> None:
         attempt = saying.attempt

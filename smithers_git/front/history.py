@@ -10,8 +10,9 @@ from smithers_git.core.describe import describe, node_of
 from smithers_git.core.events import Event
 from smithers_git.edge import output
 from smithers_git.front.words import plural
+from smithers_git.names import parse_key
 from smithers_git.service.frames import Frame
-from smithers_git.service.history import Branch, branches, frames
+from smithers_git.service.history import Branch, branches, frames, is_meant
 from smithers_git.service.project import Project
 
 
@@ -93,8 +94,8 @@ def events(project: Project, run: str, node: str | None, kind: str | None, *, as
 
 
 def _is_about(event: Event, node: str) -> bool:
-    name = node_of(event) or getattr(event, "loop", None) or ""
-    return name == node or ("@" not in node and name.partition("@")[0] == node)
+    name = node_of(event) or getattr(event, "loop", None)
+    return name is not None and is_meant(parse_key(name), node)
 
 
 def _is_kind(event: Event, kind: str) -> bool:

@@ -8,7 +8,7 @@ from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey
 from smithers_git.service.frames import Frame
-from smithers_git.service.history import attempts_of, frames
+from smithers_git.service.history import attempts_of, frames, is_meant
 from smithers_git.service.project import Project
 
 
@@ -42,7 +42,7 @@ def of_node(project: Project, run: str, node: str) -> list[Comparison]:
     Raises UsageError for a node that never began, RunRefused for one that left no files.
     """
     state = project.chain(run).state
-    asked = [key for key in state.approvals if str(key) == node or (key.node == node and "@" not in node)]
+    asked = [key for key in state.approvals if is_meant(key, node)]
     if asked and not state.approvals[asked[-1]].gate:
         commits = state.approvals[asked[-1]].commits
         return [

@@ -8,7 +8,7 @@ from typing import Literal
 from smithers_git.core.attempts import Attempt, Attempts
 from smithers_git.core.codec import FrameData
 from smithers_git.errors import UsageError
-from smithers_git.names import REWOUND, parse_key
+from smithers_git.names import REWOUND, TaskKey, parse_key
 from smithers_git.service import runs
 from smithers_git.service.frames import Frame, walk
 from smithers_git.service.project import Project
@@ -55,6 +55,12 @@ def _tail(project: Project, name: str, tip: str, commits: dict[str, int]) -> Bra
     return Branch(0, "rewound", name, max(numbers), tip)
 
 
+def is_meant(key: TaskKey, node: str) -> bool:
+    """Whether `node` (`NODE`: any iteration, `NODE@ITERATION`: that one) means `key`. Raises UsageError."""
+    wanted = parse_key(node)
+    return key == wanted or (key.node == wanted.node and "@" not in node)
+
+
 def attempts_of(project: Project, run: str, node: str | None = None) -> list[Attempt]:
     """The attempts of a run, oldest first; of `NODE`, `NODE@ITERATION` or all. Raises UsageError when there is none."""
     return select(run, [frame.data for frame in frames(project, run)], node)
@@ -65,8 +71,7 @@ def select(run: str, data: list[FrameData], node: str | None) -> list[Attempt]:
     found = Attempts(data).all
     if node is None:
         return found
-    key = parse_key(node)
-    wanted = [one for one in found if one.key == key or (one.key.node == node and "@" not in node)]
+    wanted = [one for one in found if is_meant(one.key, node)]
     if not wanted:
         names = ", ".join(dict.fromkeys(str(one.key) for one in found)) or "none yet"
         raise UsageError(f"run {run} has no attempt of {node!r}", hint=f"attempts were made of: {names}")

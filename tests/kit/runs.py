@@ -17,7 +17,7 @@ from smithers_git import cli
 
 HEAD = """\
 from pydantic import BaseModel
-from smithers_git import Approval, CommandResult, Context, Loop, Parallel, Sequence, Task, Worktree, workflow
+from smithers_git import Approval, Backoff, CommandResult, Context, Loop, Parallel, Sequence, Task, Worktree, workflow
 
 
 class Request(BaseModel):
@@ -118,6 +118,14 @@ class Smithers:
         """A run of SHIP, which waits for its approval; the script agent plays SCRIPT."""
         play(self.repo)
         return self.up(*argv, body=SHIP, code=3)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A run of SHIP that waits for its approval, shared by tests that only look."""
+
+    smithers: Smithers
+    run: str
 
 
 def play(repo: Path, script: str = SCRIPT) -> None:
