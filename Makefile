@@ -7,7 +7,7 @@ WHEEL := $(VENV)/.wheel
 SOURCES := $(shell find smithers_git commands agents packs hooks -type f -not -name '*.pyc' 2>/dev/null)
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 
-.PHONY: help setup demo test lint types unit test-agents bench soak lock clean
+.PHONY: help setup demo test lint types unit docs test-agents bench soak lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ unit: $(WHEEL)
 	$(BIN)/pytest -n $(WORKERS) -m "not agents and not soak"
 
 test: lint types unit  ## lint, types and all tests
+
+docs: $(WHEEL)  ## write docs/commands.md from the help texts
+	$(BIN)/python docs/generate.py
 
 test-agents: $(WHEEL)  ## install pinned agent CLIs into a cache folder and drive them against a stub model
 	PYTHON=$(BIN)/python sh tests/agents/install.sh

@@ -1,0 +1,84 @@
+"""Write docs/commands.md from the help texts and the error table: `make docs`. A test compares the file with this."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from smithers_git import cli, errors
+from smithers_git.edge import content
+
+HEAD = """\
+# Commands
+
+Written by `make docs` from `smithers COMMAND --help`; do not edit.
+
+Every command takes `--json`: exactly one JSON document on standard output, everything else on standard error. Without a
+terminal nothing is asked. RUN is a run id; as with commits, its first characters do as long as they are unique.
+`smithers -C DIR COMMAND` works as if started in DIR.
+"""
+EXIT_CODES = {
+    errors.ExitCode.DONE: "done",
+    errors.ExitCode.FAILED: "the run failed, or the request was refused",
+    errors.ExitCode.USAGE: "the command line cannot be used as given",
+    errors.ExitCode.WAITING: "the run waits, or can be resumed",
+    errors.ExitCode.CANCELLED: "the run was cancelled",
+    errors.ExitCode.INTERNAL: "a bug of smithers; it names a log file ready to attach",
+    errors.ExitCode.INTERRUPTED: "interrupted (Ctrl-C); the run can be resumed",
+    errors.ExitCode.TERMINATED: "terminated (SIGTERM); the run can be resumed",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for title, names in sections():
+        parts.append(f"## {title}\n")
+        parts += [entry(name) for name in names]
+    parts.append("## Exit codes\n\n| code | meaning |\n|---|---|")
+    parts[-1] += "".join(f"\n| {int(code)} | {text} |" for code, text in EXIT_CODES.items()) + "\n"
+    parts.append(
+        '## Errors\n\nWith `--json` an error is `{"error": {"code", "message", "hint"}}`. The codes:\n\n'
+        "| code | exit | when |\n|---|---|---|"
+    )
+    parts[-1] += "".join(f"\n| `{code}` | {exit} | {when} |" for code, exit, when in errors.table()) + "\n"
+    return "\n".join(parts)
+
+
+def sections() -> list[tuple[str, list[str]]]:
+    """Commands as `smithers --help` groups them."""
+    known = list(content.command_files())
+    found = [(title, [name for name in names if name in known]) for title, names in cli._SECTIONS.items()]
+    placed = {name for _, names in found for name in names}
+    rest = [name for name in known if name not in placed]
+    return [(title, names) for title, names in [*found, ("More", rest)] if names]
+
+
+def entry(name: str) -> str:
+    """The help of one command and of the commands below it."""
+    command = cli.root.get_command(click.Context(cli.root), name)
+    assert command is not None
+    texts = [_help(command, f"smithers {name}")]
+    if isinstance(command, click.Group):
+        texts += [_help(below, f"smithers {name} {each}") for each, below in sorted(command.commands.items())]
+    blocks = "\n\n".join(f"```text\n{text}\n```" for text in texts)
+    return f"### smithers {name}\n\n{blocks}\n"
+
+
+def _help(command: click.Command, path: str) -> str:
+    settings = cli.root.context_settings
+    context = click.Context(command, info_name=path, terminal_width=80, **settings)
+    return command.get_help(context).rstrip()
+
+
+def main() -> None:
+    target = Path(__file__).parent / "commands.md"
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(0 if target.read_text("utf-8") == page() else "docs/commands.md is not current: make docs")
+    target.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
