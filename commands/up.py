@@ -24,6 +24,7 @@ from smithers_git.cli import json_option
 @click.option("--dirty", is_flag=True, help="Start from your uncommitted changes too.")
 @click.option("-d", "--detach", is_flag=True, help="Return at once; the run goes on in the background.")
 @click.option("--accept-change", is_flag=True, help="Go on although the workflow's files have changed.")
+@click.option("--background", is_flag=True, hidden=True)  # started by another command, which asked for the resume
 @json_option
 def command(workflow: str | None, resume: str | None, **options: Any) -> int:
     from smithers_git.errors import UsageError

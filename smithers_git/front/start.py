@@ -11,7 +11,7 @@ from typing import Any, Final
 from smithers_git.edge import output
 from smithers_git.errors import UsageError
 from smithers_git.front import foreground
-from smithers_git.service import detach, launch, runs
+from smithers_git.service import detach, drive, launch, runs
 from smithers_git.service.drive import Resume
 from smithers_git.service.launch import Request
 from smithers_git.service.project import Project
@@ -43,7 +43,7 @@ def new(project: Project, workflow: str, options: Mapping[str, Any]) -> int:
         output.note(f"check command: {' '.join(check)}")
     run = made.chain.run
     if options["detach"]:
-        return _detached(project, run, as_json=options["as_json"])
+        return _detached(project, run, Resume(), as_json=options["as_json"])
     output.note(f"run {run} of {made.created.workflow}")
     return foreground.follow(project, run, Resume(), as_json=options["as_json"])
 
@@ -54,14 +54,15 @@ def resume(project: Project, name: str, options: Mapping[str, Any]) -> int:
         if options[key]:
             raise UsageError(f"--{key.replace('_', '-')} is for a new run", hint="leave it out with --resume")
     run = runs.resolve(project, name)
-    how = Resume(accept_change=options["accept_change"], input=given_input(options))
+    how = Resume(options["accept_change"], given_input(options), revive=not options["background"])
     if options["detach"]:
-        return _detached(project, run, as_json=options["as_json"])
+        drive.ready(project, run, how)
+        return _detached(project, run, how, as_json=options["as_json"])
     return foreground.follow(project, run, how, as_json=options["as_json"])
 
 
-def _detached(project: Project, run: str, *, as_json: bool) -> int:
-    found = detach.resume(project, run)
+def _detached(project: Project, run: str, how: Resume, *, as_json: bool) -> int:
+    found = detach.resume(project, run, accept_change=how.accept_change, revive=how.revive)
     if as_json:
         output.document({"run": run, "pid": found and found.pid, "log": found and str(found.log)})
     else:

@@ -7,9 +7,12 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from smithers_git.core import events as ev
 from smithers_git.edge import process
 from smithers_git.edge.lock import is_held
 from smithers_git.names import run_ref
+from smithers_git.service.append import append
+from smithers_git.service.drive import stopped
 from smithers_git.service.project import Project
 
 _PATIENCE: Final = 10.0
@@ -34,14 +37,23 @@ def go_on(project: Project, run: str) -> Detached | None:
     return None if state.pause_requested or state.end is not None else resume(project, run)
 
 
-def resume(project: Project, run: str) -> Detached | None:
-    """Let a background engine go on with the run; None when a live engine has it already."""
+def resume(project: Project, run: str, *, accept_change: bool = False, revive: bool = False) -> Detached | None:
+    """Let a background engine go on with the run; None when a live engine has it already.
+
+    Args:
+        accept_change: go on although the workflow's files have changed.
+        revive: go on although the run failed, was cancelled or is paused. It is said in a frame now, not half a second
+            later by the engine: a cancel that comes in between must stand.
+    """
     if is_held(project.lock_path(run)):
         return None
+    if revive:
+        append(project, run, lambda chain: [ev.RunResumed()] if stopped(chain.state) else [])
     log = project.run_dir(run) / "engine.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     before = project.objects.ref(run_ref(run))
-    argv = [*project.python(), "-C", str(project.worktree), "up", "--resume", run]
+    argv = [*project.python(), "-C", str(project.worktree), "up", "--resume", run, "--background"]
+    argv += ["--accept-change"] if accept_change else []
     pid = process.spawn_detached(argv, cwd=project.worktree, env=process.clean_env(project.environ), log=log)
     began = process.start_time(pid)
     until = project.clock.monotonic() + _PATIENCE

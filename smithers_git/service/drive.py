@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smithers_git.core import events as ev
@@ -27,6 +27,9 @@ class Resume:
     accept_change: bool = False
     input: Mapping[str, Any] | None = None
     """What the user gave as input; refused when it is not the run's own."""
+    revive: bool = True
+    """Go on although the run failed, was cancelled or is paused. A background engine does not: whoever started it
+    said so in a frame, and a cancel that came after that stands."""
 
 
 @dataclass(slots=True)
@@ -68,26 +71,47 @@ def _busy(run: str, lock: FileLock) -> RunBusy:
 def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     """Drive a run until it is over or waits; returns the state it is in then.
 
-    An approval that arrives while we let go of the lock would find the engine alive and rely on it, so the ref is
-    looked at once more after the lock is free.
+    What arrives while we let go of the lock found the engine alive and relies on it, so the ref is looked at once
+    more after the lock is free. A stop that came after this call is honoured, not taken for what is to be revived.
     """
     require_writable(project.repository)
-    while True:
-        with owning(project, run, "up"):
-            chain = project.chain(run)
-            if chain.state.end == "finished":
-                return chain.state
-            loaded = _source(project, chain, resume)
-            _take_over(project, chain, loaded, resume, drive)
-            engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
-            if drive.reason is not None:
-                engine.interrupt(drive.reason)
-            engine.run()
-            engine.packer.finish()
-        seen = chain.tip
-        if drive.reason is not None or chain.state.end is not None or project.objects.ref(chain.ref) == seen:
-            return chain.state
-        resume = Resume()
+    chain = project.chain(run)
+    with owning(project, run, "up"):
+        _drive(project, chain, replace(resume, revive=resume.revive and stopped(chain.state)), drive)
+    while drive.reason is None and chain.state.end is None and project.objects.ref(chain.ref) != chain.tip:
+        try:
+            with owning(project, run, "up"):
+                _drive(project, chain, Resume(revive=False), drive)
+        except RunBusy:  # whoever wrote that frame was quicker and goes on with the run
+            chain.reload()
+            break
+    return chain.state
+
+
+def ready(project: Project, run: str, resume: Resume) -> None:
+    """Raise what `go` would refuse: before a background engine is started, whose words nobody reads."""
+    require_writable(project.repository)
+    chain = project.chain(run)
+    if chain.state.end != "finished":
+        _source(project, chain, resume)
+
+
+def stopped(state: State) -> bool:
+    """Whether somebody or something stopped the run before its end."""
+    return state.end in ("failed", "cancelled") or state.pause_requested or state.cancel_requested is not None
+
+
+def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None:
+    chain.reload()
+    if chain.state.end == "finished" or (chain.state.end is not None and not resume.revive):
+        return
+    loaded = _source(project, chain, resume)
+    _take_over(project, chain, loaded, resume, drive)
+    engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
+    if drive.reason is not None:
+        engine.interrupt(drive.reason)
+    engine.run()
+    engine.packer.finish()
 
 
 def _source(project: Project, chain: Chain, resume: Resume) -> Source:
@@ -116,11 +140,12 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
         if found.ended:
             drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
         accepted = _accept(project, chain, loaded) if resume.accept_change else []
-        state = chain.state
-        fresh = state.number == 0 and not found.events
-        if not fresh and (found.events or accepted or state.end or state.pause_requested or state.cancel_requested):
+        events = list(found.events)
+        if resume.revive or accepted or (events and not stopped(chain.state)):
+            events.append(ev.RunResumed(accepted=accepted))
+        if events:
             now = project.clock.now()
-            for event in [*found.events, ev.RunResumed(accepted=accepted)]:
+            for event in events:
                 chain.add(event, now)
             try:
                 chain.commit()
