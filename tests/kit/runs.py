@@ -149,3 +149,36 @@ def make_repo(path: Path) -> Path:
     (repo / ".git" / "info").mkdir(exist_ok=True)
     (repo / ".git" / "info" / "exclude").write_text("/flow.py\n", encoding="utf-8")
     return repo
+
+
+class Engine:
+    """A real `smithers up` process, ended with the `with` block. `hold` makes commands that keep it busy."""
+
+    def __init__(self, repo: Path, *argv: str) -> None:
+        command = [sys.executable, "-m", "smithers_git", "up", *argv]
+        self.repo = repo
+        self.process = subprocess.Popen(
+            command, cwd=repo, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate(timeout=30)
+
+    def kill(self) -> None:
+        """kill -9, as a machine that dies."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def end(self) -> int:
+        """Wait for its own end; returns its exit code."""
+        return self.process.wait(60)
+
+
+def hold(gate: Path, then: str = "true") -> str:
+    """A shell command that says `holding`, waits until the file `gate` exists (a minute at most), then runs `then`."""
+    return f"echo holding; for i in $(seq 1200); do [ -e '{gate}' ] && break; sleep 0.05; done; {then}"
