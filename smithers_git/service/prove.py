@@ -214,6 +214,7 @@ def _try(project: Project, name: str, folder: Path, cancel: threading.Event, lim
         script.write_text(_SCRIPT, "utf-8")
         environ["SMITHERS_SCRIPT"] = str(script)
     here = replace(project, environ=environ)
+    here.state_dir = folder / "state"  # what an attempt leaves beside the runs goes with the folder
     task = Task(_NODE, agent=name, prompt=_PROMPT, output=Proof, timeout=limit)
     job = Job(_NODE, TaskKey(_NODE), 1, task, None, prompt=_PROMPT, agent=name)
     result = Result(job, agent=name)

@@ -80,7 +80,7 @@ def test_old_files_come_into_a_new_folder_with_modes_links_and_bytes(smithers: S
     folder = tmp_path / "deep" / "old"
     assert document["files"] == [".gitignore", "bin/link", "bin/tool", "data.bin", "src/app.py"]
     assert os.access(folder / "bin" / "tool", os.X_OK)
-    assert os.readlink(folder / "bin" / "link") == "tool"
+    assert (folder / "bin" / "link").readlink() == Path("tool")
     assert (folder / "data.bin").read_bytes() == b"\x00\x01\xff"
     assert not (folder / "README.md").exists()
     assert not (folder / ".git").exists()
