@@ -1,7 +1,7 @@
 """Find and mend a bug: first a test that shows it, then the cause, until checks and review are content.
 
 baseline -> ( reproduce -> evidence -> tests ) until the check is red on a test that exists
-         -> ( fix -> check -> intact -> review ) until green, the test untouched, and approved
+         -> ( fix -> check -> intact -> review [-> recheck] ) until green, the test untouched, and approved
 """
 
 from __future__ import annotations
@@ -103,13 +103,17 @@ def _repair(ctx: Context[Request], command: list[str], limit: float) -> Loop:
     intact = ctx.latest(CommandResult, "intact")
     untouched = bool(tests and intact and tests.tail == intact.tail)
     green = bool(check and check.passed) and untouched
+    approved = green and bool(review and review.approved)
+    # What counts is a green check of exactly the files that are left: a reviewer who tries things may change some.
+    touched = approved and ctx.commit("review") != ctx.commit("check")
+    now = ctx.iteration("loop")
+    before, recheck = (ctx.output(CommandResult, "recheck", n) if review else None for n in (now - 1, now))
     typed = shlex.join(command)
 
     def work(reproduce: Reproduction, evidence: CommandResult) -> str:
-        touched = intact is not None and not untouched
-        return ctx.prompt(
-            "fix.md", command=typed, found=reproduce, evidence=evidence, ran=check, review=review, touched=touched
-        )
+        known = {"found": reproduce, "evidence": evidence, "ran": before or check, "review": review}
+        cheated = intact is not None and not untouched
+        return ctx.prompt("fix.md", command=typed, cheated=cheated, after_review=before is not None, **known)
 
     def look(reproduce: Reproduction, fix: Fix) -> str:
         return ctx.prompt("review.md", command=typed, found=reproduce, fix=fix, before=review)
@@ -119,7 +123,8 @@ def _repair(ctx: Context[Request], command: list[str], limit: float) -> Loop:
         Task("check", run=command, check=False, timeout=limit),
         Task("intact", run=_identity(ctx), check=False),
         Task("review", agent=["review", "smart"], output=Verdict, skip_if=not green, prompt=look),
-        until=green and bool(review and review.approved),
+        Task("recheck", run=command, check=False, timeout=limit) if touched else None,
+        until=approved and (not touched or bool(recheck and recheck.passed)),
         max_iterations=ctx.input.max_iterations,
         on_max="fail",
         id="loop",

@@ -1,6 +1,6 @@
 """Implement a change: write it, run the project's own checks, review it, until both are content.
 
-baseline -> ( implement -> check -> review [-> approve] ) until green and approved, or the ceiling says stop.
+baseline -> ( implement -> check -> review [-> recheck] [-> approve] ) until green and approved, or the ceiling
 """
 
 from __future__ import annotations
@@ -60,13 +60,19 @@ def implement(ctx: Context[Request]) -> Node:
     asked = ctx.input
     check = ctx.latest(CommandResult, "check")
     review = ctx.latest(Verdict, "review")
+    now = ctx.iteration("loop")
+    before, recheck = (ctx.output(CommandResult, "recheck", n) if review else None for n in (now - 1, now))
     decision = ctx.latest(Decision, "approve") if asked.approve and check else None
     green = bool(check and check.passed)
-    good = green and bool(review and review.approved)
+    approved = green and bool(review and review.approved)
+    # What counts is a green check of exactly the files that are left: a reviewer who tries things may change some.
+    touched = approved and ctx.commit("review") != ctx.commit("check")
+    good = approved and (not touched or bool(recheck and recheck.passed))
     typed = shlex.join(command)
 
     def work(baseline: CommandResult) -> str:
-        return ctx.prompt("implement.md", command=typed, baseline=baseline, ran=check, review=review, decision=decision)
+        known = {"baseline": baseline, "ran": before or check, "review": review, "decision": decision}
+        return ctx.prompt("implement.md", command=typed, after_review=before is not None, **known)
 
     return Sequence(
         Task("baseline", run=command, check=False, timeout=asked.check_minutes * 60),
@@ -80,6 +86,7 @@ def implement(ctx: Context[Request]) -> Node:
                 skip_if=not green,  # a red check goes straight back: no reviewer is paid to read it
                 prompt=lambda implement: ctx.prompt("review.md", command=typed, change=implement, before=review),
             ),
+            Task("recheck", run=command, check=False, timeout=asked.check_minutes * 60) if touched else None,
             Approval(
                 "approve",
                 title="Take this change?",

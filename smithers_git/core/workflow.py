@@ -65,6 +65,14 @@ class Context(Generic[I]):
         keys = [TaskKey(node, number) for number in range(self._state.latest.get(node, -1) + 1)]
         return [found for key in keys if (found := self._load(model, key)) is not None]
 
+    def commit(self, node: str) -> str | None:
+        """The commit that holds the files as `node` left them in its newest iteration; None until there is one.
+
+        Two nodes of one workspace have the same commit when the later one changed no file.
+        """
+        self.reads.add(node)
+        return self._state.node(TaskKey(node, self._state.latest.get(node, 0))).commit
+
     def error(self, node: str) -> str | None:
         """Why `node` failed or was skipped in its newest iteration; None when it did not."""
         self.reads.add(node)

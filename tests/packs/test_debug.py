@@ -118,6 +118,22 @@ def test_a_red_check_and_a_refusal_go_into_the_next_pass(stage: Stage) -> None:
     assert statuses(state, "review") == ["skipped", "finished", "finished"]
 
 
+def test_what_a_reviewer_broke_goes_back(stage: Stage) -> None:
+    stage_it(stage)
+    broken = [{"path": "calc.py", "text": "oops"}]
+    whole = [{"path": "calc.py", "text": "def add(a, b):\n    return a + b\n"}]
+    stage.play(
+        reproduce(0),
+        fix(0),
+        turn("review", 0, write=broken, answer=APPROVED),
+        fix(1, "It was green before the reviewer", write=whole),
+        turn("review", 1, answer=APPROVED),
+    )
+    state = stage.up("debug", prompt="x")
+    assert state.end == "finished"
+    assert statuses(state, "recheck") == ["finished"]
+
+
 def test_the_ceiling_of_the_fix_fails_the_run(stage: Stage) -> None:
     stage_it(stage)
     stage.play(reproduce(0), turn("fix", write=[{"path": "note", "text": ""}], answer=FIXED))

@@ -90,6 +90,28 @@ def test_a_refusal_is_not_forgotten_while_the_check_is_red(stage: Stage) -> None
     assert statuses(state, "review") == ["finished", "skipped", "finished"]
 
 
+def test_what_a_reviewer_changed_is_checked_again(stage: Stage) -> None:
+    note = [{"path": "notes.txt", "text": "tried things"}]
+    stage.play(work(0, "right"), turn("review", write=note, answer=APPROVED))
+    state = stage.up("implement", prompt="x")
+    assert state.end == "finished"
+    assert statuses(state, "recheck") == ["finished"]
+
+
+def test_what_a_reviewer_broke_goes_back_to_the_implementer(stage: Stage) -> None:
+    broken = [{"path": "answer", "text": "broken"}]
+    stage.play(
+        work(0, "right"),
+        turn("review", 0, write=broken, answer=APPROVED),
+        work(1, "right", "It was green before the reviewer", "answer is broken"),
+        turn("review", 1, answer=APPROVED),
+    )
+    state = stage.up("implement", prompt="x")
+    assert state.end == "finished"
+    assert stage.output(state, "recheck", 0)["passed"] is False
+    assert statuses(state, "recheck") == ["finished"], "the second reviewer changed nothing"
+
+
 def test_at_the_ceiling_the_run_fails_and_says_so(stage: Stage) -> None:
     stage.play(turn("implement", answer={"summary": "nothing", "files_changed": []}))
     state = stage.up("implement", prompt="x", max_iterations=2, code=1)
