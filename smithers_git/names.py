@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from smithers_git.errors import UsageError
 
-RUNS = "refs/smithers/runs/"
-REWOUND = "refs/smithers/rewound/"
-QUEUE = "refs/smithers/queue/"
+OURS = "refs/smithers/"
+RUNS = OURS + "runs/"
+REWOUND = OURS + "rewound/"
+QUEUE = OURS + "queue/"
 BRANCHES = "refs/heads/smithers/"
 
 MAIN = "main"

@@ -32,6 +32,8 @@ class Frame:
     commit: str
     tree: str
     data: FrameData
+    before: str | None
+    """The commit of the frame before it; None for frame 0, which has only code commits as parents."""
 
 
 def read_frame(objects: Objects, commit: str) -> Frame:
@@ -42,7 +44,8 @@ def read_frame(objects: Objects, commit: str) -> Frame:
         raise FormatError(
             f"commit {commit[:12]} is not a frame", hint="smithers timeline RUN lists the frames of a run"
         )
-    return Frame(commit, found.tree, codec.decode(objects.read_blob(blob), f"frame {commit[:12]}"))
+    data = codec.decode(objects.read_blob(blob), f"frame {commit[:12]}")
+    return Frame(commit, found.tree, data, found.parents[0] if data.number > 0 else None)
 
 
 def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[Frame]:
@@ -51,9 +54,7 @@ def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[Frame]
     while commit is not None and commit != stop:
         frame = read_frame(objects, commit)
         yield frame
-        # A frame's first parent is the frame before it; frame 0 has only code commits as parents.
-        parents = objects.read_commit(commit).parents
-        commit = parents[0] if frame.data.number > 0 else None
+        commit = frame.before
 
 
 class Chain:
@@ -189,7 +190,8 @@ class Chain:
         tree.put("frame.json", objects.write_blob(codec.encode(frame)))
         before = self.newest
         parents = [before] if before else []
-        parents += [event.base for event in frame.events if isinstance(event, ev.RunCreated) and event.dirty]
+        # The base too: a run may wait long before its first workspace, and the user may amend it away meanwhile.
+        parents += [event.base for event in frame.events if isinstance(event, ev.RunCreated)]
         for space, commit in code_commits(frame.events):
             if commit not in parents:
                 parents.append(commit)

@@ -7,15 +7,19 @@ have eaten ignored files.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pygit2
 from pygit2.enums import ObjectType
 
-from smithers_git.errors import GitError, RefMoved, RepositoryError, StorageError
+from smithers_git.edge.git import ref_lock
+from smithers_git.errors import GitError, LockTimeout, RefMoved, RepositoryError, SmithersError, StorageError
 
 BLOB: Final = 0o100644
 TREE: Final = 0o040000
@@ -24,6 +28,9 @@ IDENTITY: Final = "Smithers <smithers@localhost>"
 _TRIES: Final = 10
 """`git gc` and `git prune-packed` remove the folder of a loose object while libgit2 is about to rename one into it
 (seen once in 12,000 writes beside a packing git; libgit2 1.9 does not make the folder again, git does)."""
+
+_PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
+"""Seconds between looks at a locked ref; together longer than `ref_lock.STALE`."""
 
 _DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EIO}
 _DISK_WORDS: Final = ("no space left", "read-only file system", "permission denied", "disk quota", "input/output error")
@@ -55,6 +62,13 @@ def _is_disk(error: Exception) -> bool:
     return any(word in str(error).lower() for word in _DISK_WORDS)
 
 
+@lru_cache(4096)  # a step writes some fifty entries again of which one is new
+def _row(name: str, mode: int, oid: str) -> tuple[bytes, bytes]:
+    """An entry as its place in git's order and its bytes."""
+    data = name.encode()
+    return data + b"/" * (mode == TREE), b"%o %s\0%s" % (mode, data, bytes.fromhex(oid))
+
+
 class Objects:
     """Objects and refs of one repository.
 
@@ -71,6 +85,7 @@ class Objects:
         except pygit2.GitError as error:
             raise RepositoryError(f"{git_dir} cannot be opened: {error}", hint="run smithers doctor") from error
         self._git_dir = git_dir
+        self._loose = f"{git_dir}/objects/"
         self.written: list[str] = []
         """Ids of the loose objects that this process wrote and has not packed yet."""
 
@@ -81,9 +96,8 @@ class Objects:
 
     def write_tree(self, entries: Mapping[str, Entry]) -> str:
         """A tree of `entries`, in git's own order (a folder sorts as if its name ended in a slash)."""
-        ordered = sorted(entries.items(), key=lambda pair: pair[0] + "/" * (pair[1].mode == TREE))
-        parts = [b"%o %s\0%s" % (mode, name.encode(), bytes.fromhex(oid)) for name, (mode, oid) in ordered]
-        return self._write(ObjectType.TREE, b"".join(parts))
+        rows = sorted([_row(name, mode, oid) for name, (mode, oid) in entries.items()])
+        return self._write(ObjectType.TREE, b"".join([data for _, data in rows]))
 
     def write_commit(self, tree: str, parents: list[str], message: str, moment: int) -> str:
         """A commit by smithers itself, at `moment` (Unix seconds, UTC)."""
@@ -126,11 +140,16 @@ class Objects:
 
     def find(self, tree: str, path: str) -> str | None:
         """The id of the object at `path` in `tree`; None when there is none."""
-        found = self._get(tree)
-        try:
-            return str(found[path].id) if isinstance(found, pygit2.Tree) else None
-        except KeyError:
-            return None
+        oid = tree
+        for name in path.split("/"):
+            found = self._get(oid)
+            try:
+                oid = str(found[name].id) if isinstance(found, pygit2.Tree) else ""
+            except KeyError:
+                oid = ""
+            if not oid:
+                return None
+        return oid
 
     def files(self, tree: str, prefix: str = "") -> Iterator[tuple[str, Entry]]:
         """Every file below `tree` as (path, entry), in tree order."""
@@ -143,9 +162,24 @@ class Objects:
 
     def _get(self, oid: str) -> pygit2.Object:
         try:
+            self._refuse_torn(oid)
             return self._repo[oid]
-        except (KeyError, ValueError, pygit2.GitError) as error:
+        except (KeyError, ValueError, zlib.error, pygit2.GitError) as error:
             raise GitError(f"object {oid} is missing or damaged", hint="git fsck tells what is damaged") from error
+
+    def _refuse_torn(self, oid: str) -> None:
+        """Raise zlib.error when a loose object ends too early: libgit2 1.9.7 would read on in it for ever."""
+        try:
+            with open(f"{self._loose}{oid[:2]}/{oid[2:]}", "rb", 0) as file:  # noqa: PTH123 - a Path costs 10 us
+                data = file.read()
+        except OSError:
+            return  # packed, or not there
+        inflate = zlib.decompressobj()
+        while data and not inflate.eof:
+            inflate.decompress(data, 1 << 20)
+            data = inflate.unconsumed_tail
+        if not inflate.eof:
+            raise zlib.error("it ends too early")
 
     def has(self, oid: str) -> bool:
         return oid in self._repo
@@ -163,36 +197,62 @@ class Objects:
     # -- refs
 
     def ref(self, name: str) -> str | None:
-        """The commit that the ref `name` points at; None when there is no such ref."""
+        """The commit that the ref `name` points at; None when there is no such ref. Raises GitError: it is damaged."""
         try:
             return str(self._repo.references[name].target)
-        except (KeyError, pygit2.GitError):
+        except (KeyError, ValueError):  # ValueError: no ref can have that name
             return None
+        except pygit2.GitError as error:
+            raise GitError(f"{name} cannot be read: {error}", hint="run smithers doctor") from error
 
     def refs(self, prefix: str) -> dict[str, str]:
         """Refs whose name begins with `prefix`, with what they point at."""
         names = [name for name in self._repo.references if name.startswith(prefix)]
-        return {name: str(self._repo.references[name].target) for name in names}
+        return {name: target for name in names if (target := self.ref(name)) is not None}
 
     def advance(self, name: str, expected: str | None, new: str) -> None:
         """Compare-and-swap: move the ref `name` from `expected` (None: it does not exist yet) to `new`.
 
-        Raises RefMoved when someone else was quicker, StorageError when the disk refuses. libgit2 tells "someone was
-        quicker" in four messages of two exception types, so all refusals that are not the disk's are RefMoved.
+        Raises RefMoved when someone else was quicker, StorageError when the disk refuses, LockTimeout when another
+        process keeps the ref locked, GitError for the rest.
         """
-        try:
-            if expected is None:
-                self._repo.references.create(name, new, force=False)
-                return
-            ref = self._repo.references[name]
-            if str(ref.target) != expected:
-                raise RefMoved(f"{name} moved to {ref.target}")
+        self._change(name, expected, lambda: self._swap(name, expected, new))
+
+    def _swap(self, name: str, expected: str | None, new: str) -> None:
+        if expected is None:
+            self._repo.references.create(name, new, force=False)
+            return
+        ref = self._repo.references[name]
+        if str(ref.target) == expected:  # else it is found out below, as for every other refusal
             ref.set_target(new)
-        except (pygit2.GitError, OSError, KeyError, ValueError) as error:
-            if _is_disk(error):
-                raise _storage(error, f"{name} could not be moved") from error
-            raise RefMoved(f"{name}: {error}") from error
+            return
+        raise ValueError(f"it is {ref.target}")
 
     def delete_ref(self, name: str) -> None:
-        if name in self._repo.references:
-            self._repo.references.delete(name)
+        """Remove the ref `name`, if it is there; raises as `advance` does."""
+        target = self.ref(name)
+        if target is not None:
+            self._change(name, target, lambda: self._repo.references.delete(name))
+
+    def _change(self, name: str, expected: str | None, change: Callable[[], None]) -> None:
+        # libgit2 refuses in four messages of two exception types when another process was quicker, and refuses at
+        # once when the ref is locked. So it is the ref itself that tells which of them it was.
+        for pause in (*_PAUSES, None):
+            try:
+                return change()
+            except (pygit2.GitError, OSError, KeyError, ValueError) as error:
+                if _is_disk(error):
+                    raise _storage(error, f"{name} could not be moved") from error
+                if self.ref(name) != expected:
+                    raise RefMoved(f"{name} was moved by another process") from error
+                if pause is None:
+                    raise self._stuck(name, error) from error
+                if not ref_lock.break_stale(self._git_dir, name):
+                    time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _stuck(self, name: str, error: Exception) -> SmithersError:
+        lock = ref_lock.lock_of(self._git_dir, name)
+        if lock.exists():
+            return LockTimeout(f"another process keeps {name} locked", hint=f"if none is alive: rm {lock}")
+        return GitError(f"{name} could not be moved: {error}", hint="run smithers doctor")

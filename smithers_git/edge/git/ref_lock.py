@@ -1,0 +1,76 @@
+"""Lock files that a killed process left beside a ref of ours.
+
+git and libgit2 lock a ref by making `<ref>.lock` beside it. A process that is killed before it renames that file over
+the ref leaves it, and then nobody can ever move the ref again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from smithers_git.clock import SystemClock
+from smithers_git.edge.lock import holding
+from smithers_git.names import OURS
+
+STALE: Final = 2.0
+"""Seconds. A living process holds such a lock for less than a millisecond, or for as long as one flush takes."""
+_WAIT: Final = 10.0
+
+
+def lock_of(git_dir: Path, name: str) -> Path:
+    """The lock file of the ref `name`."""
+    return git_dir / f"{name}.lock"
+
+
+def break_stale(git_dir: Path, name: str) -> bool:
+    """Remove the lock of the ref `name` if its owner is dead; says whether the ref is free now.
+
+    Only refs of ours, only a file that is old, and only when no process has it open: a program may be in the middle of
+    a slow flush. Where the system does not tell who has a file open (no /proc) nothing is removed.
+    """
+    lock = lock_of(git_dir, name)
+    found = _stale(lock)
+    if found is None:
+        return not lock.exists()
+    if not name.startswith(OURS) or _is_open(found):
+        return False
+    # One at a time: between a look and the removal another one could remove it too, and a third make a fresh lock.
+    with holding(git_dir / "smithers" / "locks" / "refs.lock", _WAIT):
+        again = _stale(lock)
+        if again is not None and os.path.samestat(found, again):
+            lock.unlink(missing_ok=True)
+    return not lock.exists()
+
+
+def _stale(lock: Path) -> os.stat_result | None:
+    try:
+        found = lock.stat()
+    except FileNotFoundError:
+        return None
+    return found if SystemClock().now() - found.st_mtime >= STALE else None
+
+
+def _is_open(file: os.stat_result) -> bool:
+    """Whether some process has this very file open; True when that cannot be known."""
+    if not Path("/proc/self/fd").is_dir():
+        return True
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and any(_same(entry, file) for entry in _descriptors(process)):
+            return True
+    return False
+
+
+def _descriptors(process: Path) -> list[Path]:
+    try:
+        return list((process / "fd").iterdir())
+    except OSError:  # it ended, or belongs to another user, who could not have locked our ref without our rights
+        return []
+
+
+def _same(entry: Path, file: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(entry.stat(), file)
+    except OSError:
+        return False
