@@ -1,0 +1,120 @@
+"""What smithers leaves beside its runs when it is killed: locks of refs, worktrees that nothing needs, processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from smithers_git.edge.git import ref_lock, worktree
+from smithers_git.edge.git.worktree import WorktreeInfo
+from smithers_git.edge.lock import is_held
+from smithers_git.errors import SmithersError
+from smithers_git.names import BRANCHES, OURS
+from smithers_git.service import live
+from smithers_git.service.finding import FIX, Finding, trouble
+from smithers_git.service.project import Project
+from smithers_git.service.workspaces import Workspaces
+
+_THEIRS: Final = ("packed-refs.lock", "config.lock", "HEAD.lock", "index.lock", "shallow.lock")
+_LONG: Final = 60.0
+"""Seconds. A lock of the user's own git is only spoken of, and only when no git command takes that long."""
+
+
+def locks(project: Project, *, fix: bool) -> Iterator[Finding]:
+    """Locks that a killed process left beside our refs, and old ones of the user's git."""
+    common, found = project.repository.common_dir, 0
+    for place in (OURS, BRANCHES):
+        for path in sorted((common / place).rglob("*.lock")):
+            if _age(project, path) < ref_lock.STALE:
+                continue
+            found += 1
+            name = path.relative_to(common).as_posix().removesuffix(".lock")
+            if not fix:
+                yield Finding("locks", "needs you", f"a stale lock keeps {name} from moving", (FIX,))
+            elif ref_lock.break_stale(common, name):
+                yield Finding("locks", "mended", f"removed the stale lock of {name}")
+            else:
+                yield Finding("locks", "needs you", f"a process has the lock of {name} open", (f"lsof {path}",))
+    for name in _THEIRS:
+        for path in dict.fromkeys((common / name, project.repository.git_dir / name)):
+            if path.exists() and _age(project, path) > _LONG:
+                found += 1
+                text = f"{path} is over a minute old: git waits for it"
+                yield Finding("locks", "needs you", text, (f"rm {path}   # once no git command runs here any more",))
+    if not found:
+        yield Finding("locks", "ok", "none is stale")
+
+
+def _age(project: Project, path: Path) -> float:
+    try:
+        return project.clock.now() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def worktrees(project: Project, *, fix: bool) -> Iterator[Finding]:
+    """Worktrees of ours whose folder vanished or whose run is gone, and folders that git knows nothing of."""
+    repo = project.repository
+    spaces = Workspaces(repo, "", project.settings.worktree)
+    known = worktree.listing(repo)
+    tips = project.tips()
+    mine = [info for info in known if info.ours and info.path.parent.parent == spaces.root]
+    gone = [info for info in mine if not info.path.exists()]
+    if gone and fix:
+        pruned = worktree.prune(repo, spaces.root)
+        yield Finding("worktrees", "mended", f"forgot {len(pruned)} whose folder is gone; a resume makes them again")
+    elif gone:
+        yield Finding("worktrees", "note", f"the folder of {len(gone)} is gone; a resume makes it again", (FIX,))
+    orphans = [info for info in mine if info not in gone and info.path.parent.name not in tips]
+    for info in orphans:
+        yield _orphan(project, info, fix=fix)
+    strange = sorted(path for path in spaces.root.glob("*/[!.]*") if path.is_dir() and not _listed(path, known))
+    for path in strange:
+        commands = (f"ls {path}", f"rm -r {path}   # when nothing in it is worth keeping")
+        yield Finding("worktrees", "needs you", f"{path} is no worktree that git knows", commands)
+    if not (gone or orphans or strange):
+        yield Finding("worktrees", "ok", f"{len(mine)} in {spaces.root}" if mine else "none")
+
+
+def _listed(path: Path, known: list[WorktreeInfo]) -> bool:
+    return any(info.path == path for info in known)
+
+
+def _orphan(project: Project, info: WorktreeInfo, *, fix: bool) -> Finding:
+    run, space = info.path.parent.name, info.path.name
+    text = f"{info.path} belongs to run {run}, which is gone"
+    if not fix:
+        return Finding("worktrees", "needs you", text, (FIX,))
+    spaces = Workspaces(project.repository, run, project.settings.worktree)
+    try:
+        removed = info.branch is not None and info.head is not None and spaces.remove(space, info.branch, info.head)
+    except SmithersError as error:
+        return trouble("worktrees", error)
+    if removed:
+        return Finding("worktrees", "mended", f"removed {info.path} of run {run}, which is gone; its branch stays")
+    commands = (
+        f"git -C {info.path} status",
+        f"git worktree remove --force --force {info.path}   # loses that work",
+    )
+    return Finding("worktrees", "needs you", f"{text}, and holds work that is in no commit", commands)
+
+
+def processes(project: Project, *, fix: bool) -> Iterator[Finding]:
+    """What engines that were killed have left running."""
+    left = 0
+    for folder in sorted((project.state_dir / "runs").glob("*")):
+        if is_held(project.lock_path(folder.name)):
+            continue
+        pids = live.orphans(folder)
+        left += len(pids)
+        if pids and fix:
+            yield Finding("processes", "mended", f"ended {_pids(live.end_orphans(folder))}, left by run {folder.name}")
+        elif pids:
+            yield Finding("processes", "needs you", f"run {folder.name} left running: {_pids(pids)}", (FIX,))
+    if not left:
+        yield Finding("processes", "ok", "none is left over")
+
+
+def _pids(pids: list[int]) -> str:
+    return f"process{'es' * (len(pids) != 1)} {', '.join(map(str, pids))}"
