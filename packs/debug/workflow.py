@@ -106,7 +106,7 @@ def _repair(ctx: Context[Request], command: list[str], limit: float) -> Loop:
     approved = green and bool(review and review.approved)
     # What counts is a green check of exactly the files that are left: a reviewer who tries things may change some.
     touched = approved and ctx.commit("review") != ctx.commit("check")
-    now = ctx.iteration("loop")
+    now = ctx.iteration("repair")
     before, recheck = (ctx.output(CommandResult, "recheck", n) if review else None for n in (now - 1, now))
     typed = shlex.join(command)
 
@@ -127,7 +127,7 @@ def _repair(ctx: Context[Request], command: list[str], limit: float) -> Loop:
         until=approved and (not touched or bool(recheck and recheck.passed)),
         max_iterations=ctx.input.max_iterations,
         on_max="fail",
-        id="loop",
+        id="repair",
     )
 
 

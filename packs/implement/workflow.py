@@ -60,7 +60,7 @@ def implement(ctx: Context[Request]) -> Node:
     asked = ctx.input
     check = ctx.latest(CommandResult, "check")
     review = ctx.latest(Verdict, "review")
-    now = ctx.iteration("loop")
+    now = ctx.iteration("until-green")
     before, recheck = (ctx.output(CommandResult, "recheck", n) if review else None for n in (now - 1, now))
     decision = ctx.latest(Decision, "approve") if asked.approve and check else None
     green = bool(check and check.passed)
@@ -98,7 +98,7 @@ def implement(ctx: Context[Request]) -> Node:
             until=good and (not asked.approve or bool(decision and decision.approved)),
             max_iterations=asked.max_iterations,
             on_max="fail",
-            id="loop",
+            id="until-green",
         ),
     )
 

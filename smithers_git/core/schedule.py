@@ -249,8 +249,17 @@ def _run_failed(walk: _Walk) -> ev.RunFailed:
     return ev.RunFailed(
         error=f"loop {loop.id} reached its ceiling of {loop.max_iterations} iterations and `until` never held",
         node=loop.id,
-        hint="raise max_iterations, or use on_max='return-last' to go on with the last result",
+        hint=_more_passes(walk.state, loop.max_iterations),
     )
+
+
+def _more_passes(state: State, ceiling: int) -> str:
+    """What to type after a ceiling; where the ceiling is a field of the input, the run can go on in a fork."""
+    field = next((name for name, value in state.input.items() if name.startswith("max_") and value == ceiling), None)
+    if field is None:
+        return "raise max_iterations, or use on_max='return-last' to go on with the last result"
+    given = f"'{{\"{field}\": {2 * ceiling}}}'"
+    return f"smithers fork {state.run} --input {given} goes on from here with more; then smithers up --resume the fork"
 
 
 def _failed_children(state: State) -> list[str]:

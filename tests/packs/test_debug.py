@@ -138,7 +138,7 @@ def test_the_ceiling_of_the_fix_fails_the_run(stage: Stage) -> None:
     stage_it(stage)
     stage.play(reproduce(0), turn("fix", write=[{"path": "note", "text": ""}], answer=FIXED))
     state = stage.up("debug", prompt="x", max_iterations=2, code=1)
-    assert "loop loop reached its ceiling of 2" in str(state.error)
+    assert "repair reached its ceiling of 2" in str(state.error)
 
 
 def test_without_a_check_command_nothing_starts(stage: Stage) -> None:

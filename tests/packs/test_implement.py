@@ -116,7 +116,8 @@ def test_at_the_ceiling_the_run_fails_and_says_so(stage: Stage) -> None:
     stage.play(turn("implement", answer={"summary": "nothing", "files_changed": []}))
     state = stage.up("implement", prompt="x", max_iterations=2, code=1)
     assert state.end == "failed"
-    assert "ceiling of 2" in str(state.error)
+    assert "until-green reached its ceiling of 2" in str(state.error)
+    assert f"smithers fork {state.run} --input '{{\"max_iterations\": 4}}'" in state.error_hint
     assert statuses(state, "check") == ["finished", "finished"]
     assert statuses(state, "review") == ["skipped", "skipped"]
 
