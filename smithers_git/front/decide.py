@@ -13,6 +13,7 @@ from smithers_git.errors import ExitCode, RunRefused, UsageError
 from smithers_git.service import approvals, control, detach, runs
 from smithers_git.service.approvals import Answer, Pending
 from smithers_git.service.frames import Chain
+from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
 
 
@@ -78,10 +79,8 @@ def _conclude(project: Project, question: Pending, chain: Chain, said: Mapping[s
     """Let the run go on, and say what happened."""
     run, state = question.run, chain.state
     verdict = "approved" if said["approved"] else "denied"
-    wanted = not said["no_resume"] and not state.pause_requested
-    began = detach.resume(project, run) if wanted else None
-    # The engine that had the run may have let go of it since; a new one may be over already. Its frames tell.
-    goes_on = wanted and (is_held(project.lock_path(run)) or project.objects.ref(chain.ref) != chain.tip)
+    still = _stands_still(project, chain, no_resume=said["no_resume"])
+    began = detach.resume(project, run) if not still else None
     if said["as_json"]:
         output.document(
             {
@@ -92,21 +91,35 @@ def _conclude(project: Project, question: Pending, chain: Chain, said: Mapping[s
                 "by": said["by"],
                 "note": said["note"],
                 "frame": state.number,
-                "resumed": goes_on,
-                "pid": began.pid if began and goes_on else None,
+                "resumed": not still,
+                "why": still or None,
+                "pid": began.pid if began else None,
                 "log": str(began.log) if began else None,
             }
         )
         return
     output.emit(f"{question.key} of run {run} {verdict} by {said['by']}")
-    if goes_on:
-        output.note(f"the run goes on in the background; watch it with: smithers logs -f {run}")
-    elif not wanted:
-        paused = "the run is paused" if state.pause_requested else "the run was left alone"
-        output.note(f"{paused}; go on with: smithers up --resume {run}")
+    if still:
+        output.note(still)
     else:
-        log = f"; see {began.log}" if began else ""
-        output.note(f"the run did not go on by itself{log}; smithers why {run} says why")
+        output.note(f"the run goes on in the background; watch it with: smithers logs -f {run}")
+
+
+def _stands_still(project: Project, chain: Chain, *, no_resume: bool) -> str:
+    """Why the run does not go on by itself now; empty when it does."""
+    if is_held(project.lock_path(chain.run)):
+        return ""  # its engine hears of the decision
+    if no_resume:
+        return f"the run was left alone; go on with: smithers up --resume {chain.run}"
+    if chain.state.pause_requested:
+        return f"the run is paused; go on with: smithers up --resume {chain.run}"
+    # What the new engine would refuse is refused here, where the person reads it, and not in a log.
+    seen, why = preview(project, chain), f"smithers why {chain.run} says what to type"
+    if seen.trouble is not None:
+        return f"the run cannot go on by itself: {seen.trouble.message}; {why}"
+    if seen.changed:
+        return f"the run cannot go on by itself: its workflow was changed ({', '.join(seen.changed)}); {why}"
+    return ""
 
 
 def cancel(project: Project, run: str, by: str | None, *, as_json: bool) -> None:

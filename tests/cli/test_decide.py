@@ -88,7 +88,7 @@ def test_an_approval_says_when_the_run_cannot_go_on_by_itself(smithers: Smithers
 
     said = smithers("approve", run)
 
-    assert "did not go on by itself" in said.err
+    assert "cannot go on by itself: its workflow was changed (changed flow.py)" in said.err
     assert f"smithers why {run}" in said.err
     kinds = [blocker["kind"] for blocker in smithers.json("why", run)["blockers"]]
     assert "source-changed" in kinds
