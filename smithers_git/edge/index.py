@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -49,7 +50,7 @@ class RunRow:
 
 _COLUMNS: Final = tuple(RunRow.__dataclass_fields__)
 _UPSERT: Final = (
-    f"INSERT INTO runs ({','.join(_COLUMNS)}) VALUES ({','.join(f':{name}' for name in _COLUMNS)}) "
+    f"INSERT INTO runs ({','.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))}) "
     f"ON CONFLICT(run) DO UPDATE SET {','.join(f'{name}=excluded.{name}' for name in _COLUMNS[1:])}"
 )
 
@@ -66,13 +67,13 @@ def row_of(state: State, tip: str) -> RunRow:
         title=str(title).strip().partition("\n")[0][:200] if title else "",
         end=state.end,
         paused=int(state.pause_requested),
-        waiting=json.dumps(waiting),
+        waiting=json.dumps(waiting) if waiting else "[]",
         parent=state.parent,
         created=state.created,
         updated=state.updated,
         done=len(state.done),
         failed=len(state.failed_children),
-        running=json.dumps([str(key) for key in state.running]),
+        running=json.dumps([str(key) for key in state.running]) if state.running else "[]",
         tokens=state.tokens,
         cost=state.cost,
         error=state.error,
@@ -96,6 +97,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: sqlite3.Connection | None = None
+        self._in_memory = False
 
     def record(self, state: State, tip: str, known: Iterable[Known] = ()) -> bool:
         """Let the run's row reflect `tip`; False when the file could not be written.
@@ -103,11 +105,12 @@ class Index:
         That is not the run's failure: its row then has another tip than its ref, and the next reader mends it.
         """
         try:
-            with self._open() as db:
-                row = row_of(state, tip)
-                # Not asdict: it copies deeply, 0.1 ms a frame for nothing.
-                db.execute(_UPSERT, {name: getattr(row, name) for name in _COLUMNS})
-                db.executemany("INSERT OR REPLACE INTO cache VALUES (:key,:run,:frame,:path,:code)", map(asdict, known))
+            db, row = self._open(), row_of(state, tip)
+            # One statement is its own transaction; BEGIN and COMMIT around it would cost as much again. The run's row
+            # comes last: its tip says that all of the frame is here.
+            for one in known:
+                db.execute("INSERT OR REPLACE INTO cache VALUES (:key,:run,:frame,:path,:code)", asdict(one))
+            db.execute(_UPSERT, [getattr(row, name) for name in _COLUMNS])
         except sqlite3.Error:
             self.close()
             return False
@@ -115,18 +118,18 @@ class Index:
 
     def remove(self, runs: Iterable[str]) -> None:
         """Forget runs whose ref is gone."""
-        with self._open() as db:
-            gone = [(run,) for run in runs]
-            db.executemany("DELETE FROM runs WHERE run = ?", gone)
-            db.executemany("DELETE FROM cache WHERE run = ?", gone)
+        for run in runs:
+            self._open().execute("DELETE FROM runs WHERE run = ?", (run,))
+            self._open().execute("DELETE FROM cache WHERE run = ?", (run,))
 
     def tips(self) -> dict[str, str]:
         """Run to the tip that its row reflects."""
-        return {row["run"]: row["tip"] for row in self._rows("SELECT run, tip FROM runs")}
+        # By whole rows: damage in any of them must show before what is missing is added, not after.
+        return {row.run: row.tip for row in self.runs()}
 
     def runs(self) -> list[RunRow]:
         """Every run, newest first."""
-        return [RunRow(**dict(row)) for row in self._rows("SELECT * FROM runs ORDER BY created DESC, run")]
+        return [RunRow(*row) for row in self._rows(f"SELECT {','.join(_COLUMNS)} FROM runs ORDER BY created DESC, run")]
 
     def cached(self, key: str) -> Known | None:
         """Where a result with this cache key stands."""
@@ -144,7 +147,8 @@ class Index:
         """Start again from an empty file."""
         self.close()
         for suffix in ("", "-wal", "-shm"):
-            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            with suppress(OSError):  # then it stays as it is, and `_open` does without it
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._db is not None:
@@ -152,19 +156,30 @@ class Index:
             self._db = None
 
     def _open(self) -> sqlite3.Connection:
-        if self._db is not None and self.path.exists():
-            return self._db
-        self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = self._connect()
-        except sqlite3.DatabaseError:  # not a database, or torn by a power cut: it holds nothing of its own
-            self.rebuild()
-            self._db = self._connect()
+        if self._db is None or not (self._in_memory or self.path.exists()):
+            self.close()
+            found = self._file()
+            self._in_memory = found is None
+            self._db = found or self._connect(":memory:")
         return self._db
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, check_same_thread=False)
+    def _file(self) -> sqlite3.Connection | None:
+        """The file; None where there can be none: a read-only or full disk, another user's folder.
+
+        Everything is then worked out anew from the refs, by this process for itself.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return self._connect(self.path)
+            except sqlite3.DatabaseError:  # not a database, or torn by a power cut: it holds nothing of its own
+                self.rebuild()
+                return self._connect(self.path)
+        except (sqlite3.Error, OSError):
+            return None
+
+    def _connect(self, path: Path | str) -> sqlite3.Connection:
+        db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         db.row_factory = sqlite3.Row
         for pragma in _PRAGMAS:
             db.execute(pragma)
