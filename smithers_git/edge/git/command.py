@@ -135,7 +135,9 @@ def failure(cwd: Path, args: tuple[str, ...], done: Captured) -> SmithersError:
     """The error for a git process that ended with a non-zero exit code."""
     stderr = os.fsdecode(done.stderr)
     reason = complaint(stderr) or f"exit code {done.code}"
-    words = [word for word in args if not word.startswith(("--git-dir=", "--work-tree="))]
+    words = list(args)
+    while words[:1] == ["-c"]:
+        del words[:2]
     message = f"git {' '.join(words[:3])} failed in {cwd}: {reason}"
     if _DISK.search(stderr):
         return StorageError(message, hint="free disk space or make the folder writable, then run the command again")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
+
+_THREADS = 16
+"""A file system commits what waits at the same time together: 44 objects took 20 ms this way, and 250 one after
+another (medians, ext4 beside other writers)."""
 
 
 @storage_errors
@@ -16,20 +21,20 @@ def sync_objects(checkout: Checkout, new: str, old: str) -> None:
     `git commit` flush nothing (default of core.fsync); git then does not write again what it finds. After a power
     cut such an object may be empty. Packs are flushed by every git.
     """
-    folders = set()
-    for name in checkout.git("rev-list", "--objects", "--no-object-names", new, f"^{old}").split():
-        path = checkout.common_dir / "objects" / name[:2] / name[2:]
-        if path.exists():
-            _sync(path)
-            folders.add(path.parent)
-    for folder in folders:
-        _sync(folder)
-    if folders:
-        _sync(checkout.common_dir / "objects")
+    objects = checkout.common_dir / "objects"
+    names = checkout.git("rev-list", "--objects", "--no-object-names", new, f"^{old}").split()
+    loose = [path for name in names if (path := objects / name[:2] / name[2:]).exists()]
+    if loose:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(_sync, loose))
+            list(pool.map(_sync, {objects, *(path.parent for path in loose)}))
 
 
 def _sync(path: os.PathLike[str]) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # a `git gc` of the user's packed it just now, and flushed the pack
     try:
         os.fsync(fd)
     finally:

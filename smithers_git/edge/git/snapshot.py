@@ -21,6 +21,9 @@ from smithers_git.errors import RepositoryError, TooLarge
 LIMIT = 50 * 1024 * 1024
 """Bytes. The size from which GitHub warns; it refuses a push with a blob of twice that."""
 
+_UNFLUSHED = ("-c", "core.fsync=-loose-object")
+"""`sync_objects` flushes all at once afterwards."""
+
 _NOBODY = {
     f"GIT_{role}_{part}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -68,7 +71,7 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
     parents = _lineage(checkout, parent, state, branch_ref)
     if not state.clean:
         _add(checkout, state, limit)
-    tree = checkout.git("write-tree")
+    tree = checkout.git(*_UNFLUSHED, "write-tree")
     if len(parents) == 1 and tree == checkout.git("rev-parse", f"{parents[0]}^{{tree}}"):
         commit = parents[0]
     else:
@@ -109,7 +112,7 @@ def working_copy(repo: Repository, *, limit: int = LIMIT) -> str:
         if state.clean:
             return head
         _add(private, state, limit)
-        tree = private.git("write-tree")
+        tree = private.git(*_UNFLUSHED, "write-tree")
         commit = _commit(private, tree, [head], "Uncommitted changes\n\nAs smithers found them.")
         sync_objects(private, commit, head)
         return commit
@@ -142,7 +145,7 @@ def _add(checkout: Checkout, state: State, limit: int) -> None:
     arguments = ("add", "--all", "--sparse", "--pathspec-from-file=-", "--pathspec-file-nul")
     paths = b"".join(os.fsencode(spec) + b"\0" for spec in specs)
     for pause in (0.05, 0.2, 0.5, None):
-        done = checkout.try_git(*arguments, input=paths)
+        done = checkout.try_git(*_UNFLUSHED, *arguments, input=paths)
         if not done.code:
             return
         if pause is None:
