@@ -87,7 +87,7 @@ def review(ctx: Context[Request]) -> Node:
         )
     check = ctx.check or []
     typed = shlex.join(check)
-    ran = ctx.latest(CommandResult, "check")
+    ran = ctx.latest(CommandResult, "check") if check else None
     reports = {name: ctx.latest(Report, name) for name in LENSES}
 
     def look(change: CommandResult, name: str, aim: str) -> str:
