@@ -51,18 +51,24 @@ def dumps(value: Any) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"
 
 
+_line = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode
+
+
 def encode(frame: FrameData) -> bytes:
-    """`frame.json` of a frame."""
-    return dumps(
-        {
-            "format": FORMAT,
-            "run": frame.run,
-            "number": frame.number,
-            "time": frame.time,
-            "owner": {"pid": frame.owner.pid, "host": frame.owner.host},
-            "events": [{"type": e.type, **e.model_dump(mode="json", exclude_defaults=True)} for e in frame.events],
-        }
-    )
+    """`frame.json` of a frame: canonical too, with one line for each event and one for the rest.
+
+    json's C encoder, which knows no indent, is four times as quick, and every step pays for this.
+    """
+    rest = {
+        "format": FORMAT,
+        "number": frame.number,
+        "owner": {"host": frame.owner.host, "pid": frame.owner.pid},
+        "run": frame.run,
+        "time": frame.time,
+    }
+    events = [_line({"type": e.type, **e.model_dump(mode="json", exclude_defaults=True)}) for e in frame.events]
+    text = '{"events": [\n' + ",\n".join(events) + "\n],\n" + _line(rest)[1:] + "\n"
+    return text.encode("utf-8", "replace")
 
 
 class _File(BaseModel):

@@ -132,7 +132,8 @@ def _visit_sequence(walk: _Walk, children: tuple[Node, ...], groups: tuple[_Grou
     # at 1,000 finished ones at each step: a tenth of a step's whole cost.
     settled = walk.plan.settled
     first = at = settled.get(id(children), 0)
-    for child in children[first:] if first else children:
+    for position in range(first, len(children)):
+        child = children[position]
         outcome = _visit(walk, child, groups)
         if outcome != "done":
             return outcome

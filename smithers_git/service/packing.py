@@ -11,8 +11,8 @@ from smithers_git.errors import GitError, StorageError
 from smithers_git.names import BRANCHES
 from smithers_git.service.project import Project
 
-OFTEN: Final = 768
-"""Objects that this process writes between two packs; far below the 6,700 at which git starts a gc of its own."""
+OFTEN: Final = 2048
+"""Objects that this process writes between two packs; well below the 6,700 at which git starts a gc of its own."""
 
 
 class Packer:

@@ -49,11 +49,10 @@ class Request(BaseModel):
 
 @workflow(input=Request)
 def again(ctx: Context[Request]):
-    passes = len(ctx.all(Out, "second"))
     return Loop(
         Task("first", value=Out(text="x" * 230)),
         Task("second", value=Out(text="y" * 230)),
-        until=passes >= ctx.input.n, max_iterations=ctx.input.n, on_max="return-last",
+        until=ctx.iteration("again") >= ctx.input.n - 1, max_iterations=ctx.input.n, id="again",
     )
 """
 
