@@ -34,10 +34,10 @@ def timeline(project: Project, run: str, *, as_json: bool) -> None:
     for frame in known:
         data = frame.data
         own = "" if data.run == run else f"  (in {data.run})"
-        room = output.columns() - number_width - 32 - len(own)
-        text = output.clip(subject(data.events), max(20, room))
-        number, commit = str(data.number).rjust(number_width), output.paint(frame.commit[:8], "yellow")
-        output.emit(f"{number}  {local(data.time, now)}  {commit}  {text}{output.paint(own, 'dim')}")
+        number, when = str(data.number).rjust(number_width), local(data.time, now)
+        room = output.columns() - len(f"{number}  {when}  12345678  {own}")
+        text, commit = output.clip(subject(data.events), max(20, room)), output.paint(frame.commit[:8], "yellow")
+        output.emit(f"{number}  {when}  {commit}  {text}{output.paint(own, 'dim')}")
         for branch in found:
             if branch.frame == data.number:
                 output.emit(output.paint(f"{' ' * number_width}  └─ {_branch_line(branch)}", "dim"))
@@ -47,7 +47,7 @@ def _branch_line(branch: Branch) -> str:
     if branch.kind == "fork":
         return f"fork {branch.name}, now at frame {branch.last}"
     many = plural(branch.last - branch.frame, "frame")
-    return f"{many} up to {branch.last} left by a rewind, kept on {branch.name}"
+    return f"{many} up to {branch.last} left by a rewind: {branch.name}"
 
 
 def _frame_document(frame: Frame) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def events(project: Project, run: str, node: str | None, kind: str | None, *, as
     now = project.clock.now()
     for frame, event in found:
         when = local(frame.data.time, now)
-        room = max(20, output.columns() - len(when) - 31)
-        output.emit(f"{frame.data.number:>4}  {when}  {event.type:<22}  {output.clip(describe(event), room)}")
+        head = f"{frame.data.number:>4}  {when}  {event.type:<22}  "
+        output.emit(head + output.clip(describe(event), max(20, output.columns() - len(head))))
     if not found:
         output.note(f"no such event in run {run}: smithers events {run} shows all")
 

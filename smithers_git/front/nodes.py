@@ -84,12 +84,11 @@ def _print(one: Attempt, now: float) -> None:
     output.emit(f"  attempt {one.number}  {local(one.started, now)}  {'  '.join(filter(None, facts))}")
     for line in one.message.splitlines():
         output.emit(f"      {line}")
-    ids = {
-        "session": one.session,
-        "commit": one.commit and f"{one.commit[:12]} in {one.space}",
-        "frames": f"{one.frame} to {one.ended_in}" if one.ended_in else f"from {one.frame}",
-    }
-    output.emit(output.paint("      " + "  ".join(f"{name} {value}" for name, value in ids.items() if value), "dim"))
+    files = f"commit {one.commit[:12]} in {one.space}, " if one.commit else ""
+    span = f"frames {one.frame} to {one.ended_in}" if one.ended_in else f"from frame {one.frame} on"
+    output.emit(output.paint(f"      {files}{span}", "dim"))
+    if one.session:
+        output.emit(output.paint(f"      session {one.session}", "dim"))
 
 
 def _next(run: str, key: TaskKey, known: NodeState) -> list[str]:

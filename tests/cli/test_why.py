@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from kit.processes import eventually
-from kit.runs import Engine, Shipped, Smithers, hold, play
+from kit.runs import Engine, Shipped, Smithers, hold
 
 ASK_FIRST = """\
     return Sequence(
@@ -159,29 +158,3 @@ def test_a_slot_that_is_not_free(smithers: Smithers, tmp_path: Path) -> None:
         found = smithers.json("why", "full")["blockers"]
 
     assert sorted((one["kind"], one["node"]) for one in found) == [("running", "t0"), ("running", "t1"), ("slot", "t2")]
-
-
-@pytest.mark.parametrize("follow", ["logs", "chat"])
-def test_following_shows_what_agents_say_and_ends_with_the_run(follow: str, smithers: Smithers, tmp_path: Path) -> None:
-    gate = tmp_path / "go"
-    play(
-        smithers.repo,
-        f"""\
-[[turn]]
-say = "Working on it."
-run = ["{hold(gate)}"]
-answer = {{ summary = "done" }}
-""",
-    )
-    smithers.write('    return Task("work", agent="script", output=Change, prompt="work")\n')
-    with Engine(smithers.repo, "flow.py", "--run-id", "live") as engine:
-        assert eventually(lambda: _running(smithers, "live", "work"))
-        assert eventually(lambda: "Working on it." in smithers("chat", "live").out), "live, before any frame has it"
-        gate.touch()
-        said = smithers(follow, "live", "-f")
-        assert engine.end() == 0
-
-    assert "Working on it." in said.out
-    assert said.out.count("Working on it.") == 1
-    if follow == "logs":
-        assert said.out.splitlines()[-1].endswith("run finished")
