@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from smithers_git.core.settings import Settings
 from smithers_git.errors import ConfigError
@@ -34,6 +35,10 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", hint="make it a readable UTF-8 file") from error
+    return _check(path, text)
+
+
+def _check(path: Path, text: str) -> dict[str, Any]:
     try:
         values = tomllib.loads(text)
         Settings.model_validate(values)
@@ -42,10 +47,22 @@ def _read(path: Path) -> dict[str, Any]:
     except ValidationError as error:
         issue = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in issue["loc"])
-        known = ", ".join(Settings.model_fields)
-        hint = f"known sections and keys: {known}" if issue["type"] == "extra_forbidden" else "mend that key"
+        hint = _known(issue["loc"]) if issue["type"] == "extra_forbidden" else "mend that key"
         raise ConfigError(f"{path}: {key}: {issue['msg']}", hint=hint) from error
     return values
+
+
+def _known(place: tuple[int | str, ...]) -> str:
+    """What may stand where an unknown key stands."""
+    kind: Any = Settings
+    for part in place[:-1]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:
+            kind = get_args(kind)[-1]  # dict[str, AgentSettings]
+    names = [field.alias or name for name, field in kind.model_fields.items()]
+    close = difflib.get_close_matches(str(place[-1]), names, 1)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"known there: {', '.join(names)}"
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -57,11 +74,22 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_value(path: Path, section: str, key: str, value: Any) -> None:
-    """Write one value into the file, keeping every comment and the order of the rest."""
+    """Write one value into the file, keeping every comment and the order of the rest.
+
+    Raises ConfigError: the file is broken, it would be with this value, or it cannot be written. It is then unchanged.
+    """
     import tomlkit
 
-    document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
-    table = document.setdefault(section, tomlkit.table()) if section else document
+    _read(path)
+    document = tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
+    table: Any = document.setdefault(section, tomlkit.table()) if section else document
     table[key] = value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(tomlkit.dumps(document), "utf-8")
+    text = tomlkit.dumps(document)
+    _check(path, text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text, "utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error}", hint="make its folder writable") from error
