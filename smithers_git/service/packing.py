@@ -37,15 +37,19 @@ class Packer:
         self._begin(lambda common_dir: pack(common_dir, names))
 
     def finish(self) -> None:
-        """At the end of a run: pack all of ours, if loose objects pile up, and wait for it."""
+        """At the end of a run: pack what is loose of ours, if loose objects pile up, and wait for it."""
         if self._thread is not None:
             self._thread.join()
         project = self._project
-        if self._works and project.objects.written and crowded(project.repository.common_dir):
+        written = list(project.objects.written)
+        if self._works and written and crowded(project.repository.common_dir):
+            project.objects.written.clear()
+            self._begin(lambda common_dir: pack(common_dir, written))
+            self._thread.join()
+        if self._works and written and crowded(project.repository.common_dir):
             refs = project.objects.refs("refs/")
             ours = {tip for name, tip in refs.items() if name.startswith(("refs/smithers/", BRANCHES))}
             theirs = {tip for name, tip in refs.items() if name.startswith("refs/heads/")} - ours
-            project.objects.written.clear()
             self._begin(lambda common_dir: pack_reachable(common_dir, sorted(ours), sorted(theirs)))
         if self._thread is not None:
             self._thread.join()
