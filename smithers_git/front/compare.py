@@ -61,6 +61,8 @@ def checkout(project: Project, run: str, path: str, options: Mapping[str, Any]) 
     frame = frame_at(project, run, number)
     space = options["space"] or MAIN
     tree = project.objects.find(frame.tree, f"code/{space}")
+    if tree is None and space == MAIN:  # before the first task there is no workspace yet, only what it will begin with
+        tree = project.chain(run).at(frame.commit).base
     if tree is None:
         there = project.objects.find(frame.tree, "code")
         known = ", ".join(project.objects.read_tree(there)) if there else "none"

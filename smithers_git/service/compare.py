@@ -31,8 +31,12 @@ def since_start(project: Project, run: str, space: str) -> Comparison:
     state = project.chain(run).state
     known = state.spaces.get(space)
     if known is None:
-        names = ", ".join(state.spaces) or "none yet"
-        raise RunRefused(f"run {run} has no workspace {space!r}", hint=f"its workspaces: {names}")
+        hint = (
+            f"its workspaces: {', '.join(state.spaces)}"
+            if state.spaces
+            else f"smithers why {run} says what it waits for"
+        )
+        raise RunRefused(f"run {run} has no workspace {space!r}" + " yet" * (not state.spaces), hint=hint)
     return Comparison(state.base, known.commit, "the start", f"{space} at frame {state.number}")
 
 

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from smithers_git.edge.git import ref_lock, worktree
 from smithers_git.edge.git.worktree import WorktreeInfo
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import SmithersError
-from smithers_git.names import BRANCHES, OURS
+from smithers_git.names import BRANCHES, OURS, run_ref
 from smithers_git.service import live
 from smithers_git.service.finding import FIX, Finding, trouble
 from smithers_git.service.project import Project
 from smithers_git.service.workspaces import Workspaces
 
+_COMMIT: Final = re.compile(rb"[0-9a-f]{40}\n?")
 _THEIRS: Final = ("packed-refs.lock", "config.lock", "HEAD.lock", "index.lock", "shallow.lock")
 _LONG: Final = 60.0
 """Seconds. A lock of the user's own git is only spoken of, and only when no git command takes that long."""
+
+
+def refs(project: Project, *, fix: bool) -> Iterator[Finding]:
+    """Ref files of ours that hold no commit id, as a torn write leaves them: git, and we, stumble over them."""
+    common = project.repository.common_dir
+    known = {run_ref(run): tip for run, tip in project.index.tips().items()}
+    for path in sorted((common / OURS).rglob("*")):
+        name = path.relative_to(common).as_posix()
+        if path.suffix == ".lock" or not path.is_file() or _COMMIT.fullmatch(path.read_bytes()):
+            continue
+        tip = known.get(name)
+        whole = tip is not None and project.objects.has(tip)
+        if fix and tip is not None and whole:
+            path.unlink()
+            project.objects.advance(name, None, tip)
+            yield Finding("refs", "mended", f"{name} was damaged; it is at {tip[:12]} again, which the index knew")
+        elif whole:
+            yield Finding("refs", "needs you", f"{name} is damaged; the index knows where it was", (FIX,))
+        else:
+            commands = ("git fsck --lost-found", f"rm {quote(str(path))}", f"git update-ref {name} COMMIT")
+            yield Finding("refs", "needs you", f"{name} is damaged; git fsck finds the commit that it was at", commands)
 
 
 def locks(project: Project, *, fix: bool) -> Iterator[Finding]:
@@ -35,13 +59,17 @@ def locks(project: Project, *, fix: bool) -> Iterator[Finding]:
             elif ref_lock.break_stale(common, name):
                 yield Finding("locks", "mended", f"removed the stale lock of {name}")
             else:
-                yield Finding("locks", "needs you", f"a process has the lock of {name} open", (f"lsof {path}",))
+                yield Finding(
+                    "locks", "needs you", f"a process has the lock of {name} open", (f"lsof {quote(str(path))}",)
+                )
     for name in _THEIRS:
         for path in dict.fromkeys((common / name, project.repository.git_dir / name)):
             if path.exists() and _age(project, path) > _LONG:
                 found += 1
                 text = f"{path} is over a minute old: git waits for it"
-                yield Finding("locks", "needs you", text, (f"rm {path}   # once no git command runs here any more",))
+                yield Finding(
+                    "locks", "needs you", text, (f"rm {quote(str(path))}   # once no git command runs here any more",)
+                )
     if not found:
         yield Finding("locks", "ok", "none is stale")
 
@@ -71,7 +99,8 @@ def worktrees(project: Project, *, fix: bool) -> Iterator[Finding]:
         yield _orphan(project, info, fix=fix)
     strange = sorted(path for path in spaces.root.glob("*/[!.]*") if path.is_dir() and not _listed(path, known))
     for path in strange:
-        commands = (f"ls {path}", f"rm -r {path}   # when nothing in it is worth keeping")
+        place = quote(str(path))
+        commands = (f"ls {place}", f"rm -r {place}   # when nothing in it is worth keeping")
         yield Finding("worktrees", "needs you", f"{path} is no worktree that git knows", commands)
     if not (gone or orphans or strange):
         yield Finding("worktrees", "ok", f"{len(mine)} in {spaces.root}" if mine else "none")
@@ -93,10 +122,8 @@ def _orphan(project: Project, info: WorktreeInfo, *, fix: bool) -> Finding:
         return trouble("worktrees", error)
     if removed:
         return Finding("worktrees", "mended", f"removed {info.path} of run {run}, which is gone; its branch stays")
-    commands = (
-        f"git -C {info.path} status",
-        f"git worktree remove --force --force {info.path}   # loses that work",
-    )
+    place = quote(str(info.path))
+    commands = (f"git -C {place} status", f"git worktree remove --force --force {place}   # loses that work")
     return Finding("worktrees", "needs you", f"{text}, and holds work that is in no commit", commands)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -35,11 +36,14 @@ def doctor(start: Path, *, fix: bool) -> Iterator[Finding]:
     try:
         project = Project.open(start)
         require_writable(project.repository)
-        project.tips()
+        broken = list(tidy.refs(project, fix=fix))
     except SmithersError as error:
         yield trouble("repository", error)
         return
     yield Finding("repository", "ok", str(project.worktree))
+    yield from broken
+    if any(one.standing == "needs you" for one in broken):
+        return  # no list of runs can be had before that is mended
     configured = list(_configuration(project))
     yield from configured
     yield from _index(project)
@@ -52,7 +56,7 @@ def doctor(start: Path, *, fix: bool) -> Iterator[Finding]:
 
 def _settings(start: Path, *, fix: bool) -> Iterator[Finding]:
     for one in damage.look(start):
-        command = f"git {' '.join(one.argv)}"
+        command = shlex.join(["git", *one.argv])
         if fix:
             damage.mend(one)
             yield Finding("settings", "mended", f"{one.text}: {command}")

@@ -98,6 +98,12 @@ def test_old_files_of_an_earlier_frame_and_of_one_path(smithers: Smithers) -> No
     assert smithers("checkout", run, "side.txt", "--space", "side", "--print").out == "side\n"
 
 
+def test_the_files_before_the_first_task_are_those_that_it_began_with(shipped: Shipped, tmp_path: Path) -> None:
+    document = shipped.smithers.json("checkout", shipped.run, "--frame", "0", "--into", str(tmp_path / "old"))
+
+    assert document["files"] == [".gitignore", "README.md", "src/app.py"]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "empty folder", "link"])
 def test_what_exists_is_never_written_to(kind: str, shipped: Shipped, tmp_path: Path) -> None:
     target = tmp_path / "target"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import sys
 
+import pexpect
 import pytest
 from kit.repos import git
 from kit.runs import Shipped, Smithers
@@ -38,6 +42,21 @@ def test_ps_fits_80_columns(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("smithers_git.edge.output.columns", lambda: 80)
 
     assert max(map(len, shipped.smithers("ps").out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "colored"), [("TERM", "xterm", True), ("TERM", "dumb", False), ("NO_COLOR", "1", False)]
+)
+def test_a_terminal_gets_colour_and_its_own_width(name: str, value: str, colored: bool, shipped: Shipped) -> None:
+    env = {**os.environ, "TERM": "xterm", name: value}
+    command = ["-m", "smithers_git", "inspect", shipped.run]
+    child = pexpect.spawn(sys.executable, command, env=env, dimensions=(100, 60), encoding="utf-8", timeout=20)
+    child.expect(pexpect.EOF)
+
+    assert ("\x1b[" in child.before) is colored
+    text = re.sub(r"\x1b\[[0-9;]*m", "", child.before)
+    head = text[: text.index("workspaces")]  # paths are never cut: they are to be copied
+    assert max(map(len, head.splitlines())) <= 60
 
 
 def test_ps_answers_the_same_without_its_index(shipped: Shipped) -> None:

@@ -93,6 +93,30 @@ def test_a_run_that_cannot_be_read_needs_the_user(smithers: Smithers) -> None:
     assert smithers("reindex", code=1).err.count("cannot be read") == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 41, b"deadbeef\n"], ids=["empty", "zeros", "short"])
+def test_a_torn_ref_is_put_back_to_where_the_index_knew_it(content: bytes, smithers: Smithers) -> None:
+    run = smithers.up(body=ONE)
+    before = smithers.json("ps")
+    file = smithers.repo / ".git" / "refs" / "smithers" / "runs" / run
+    file.write_bytes(content)
+
+    assert _findings(smithers)["refs"][0]["commands"] == ["smithers doctor --fix"]
+    assert _findings(smithers, "--fix")["refs"][0]["standing"] == "mended"
+    assert smithers.json("ps") == before
+
+
+def test_a_torn_ref_that_the_index_does_not_know_is_left_to_the_user(smithers: Smithers) -> None:
+    run = smithers.up(body=ONE)
+    (smithers.repo / ".git" / "smithers" / "index.sqlite").unlink()
+    file = smithers.repo / ".git" / "refs" / "smithers" / "runs" / run
+    file.write_bytes(b"")
+
+    (found,) = _findings(smithers, "--fix")["refs"]
+
+    assert found["commands"][0] == "git fsck --lost-found"
+    assert file.read_bytes() == b""
+
+
 def test_lost_objects_are_named(smithers: Smithers) -> None:
     run = smithers.up(body=ONE)
     blob = git(smithers.repo, "rev-parse", f"refs/smithers/runs/{run}:outputs/000/one@0.json")
