@@ -31,12 +31,9 @@ def since_start(project: Project, run: str, space: str) -> Comparison:
     state = project.chain(run).state
     known = state.spaces.get(space)
     if known is None:
-        hint = (
-            f"its workspaces: {', '.join(state.spaces)}"
-            if state.spaces
-            else f"smithers why {run} says what it waits for"
-        )
-        raise RunRefused(f"run {run} has no workspace {space!r}" + " yet" * (not state.spaces), hint=hint)
+        if not state.spaces:
+            raise RunRefused(f"run {run} has no files yet", hint=f"smithers why {run} says what it waits for")
+        raise RunRefused(f"run {run} has no workspace {space!r}", hint=f"its workspaces: {', '.join(state.spaces)}")
     return Comparison(state.base, known.commit, "the start", f"{space} at frame {state.number}")
 
 
