@@ -129,11 +129,31 @@ class Workflow(Generic[I]):
         try:
             return self.request.model_validate(dict(value))
         except ValidationError as error:
-            fields = ", ".join(self.request.model_fields) or "none"
-            raise UsageError(
-                f"the input does not fit workflow {self.name!r}: {first_issue(error)}",
-                hint=f"its fields are: {fields}; give them with --input '{{…}}' or --prompt TEXT",
-            ) from error
+            raise self._unfit(first_issue(error)) from error
+
+    def accept(self, given: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> I:
+        """What a person gives, on top of what is `known`, as this workflow's input.
+
+        Raises UsageError naming a field that does not fit, or that is none: pydantic ignores those, and a typing error
+        would start a run that does something else.
+        """
+        strange = sorted(given.keys() - self._names(given)) if self.request.model_config.get("extra") is None else []
+        if strange:
+            raise self._unfit(f"{strange[0]}: there is no such field")
+        return self.parse({**(known or {}), **given})
+
+    def _names(self, given: Mapping[str, Any]) -> set[str]:
+        """How fields can be spelled; everything given when some have more than one alias."""
+        aliases = {field.validation_alias for field in self.request.model_fields.values()} - {None}
+        simple = {alias for alias in aliases if isinstance(alias, str)}
+        return set(given) if simple != aliases else {*self.request.model_fields, *simple}
+
+    def _unfit(self, issue: str) -> UsageError:
+        fields = ", ".join(self.request.model_fields) or "none"
+        return UsageError(
+            f"the input does not fit workflow {self.name!r}: {issue}",
+            hint=f"its fields are: {fields}; give them with --input '{{…}}' or --prompt TEXT",
+        )
 
 
 @overload

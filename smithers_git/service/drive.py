@@ -123,7 +123,7 @@ def _source(project: Project, chain: Chain, resume: Resume) -> Source:
     if not resume.accept_change:
         source.refuse_changes(chain.run, loaded, files)
     if resume.input is not None:
-        given = loaded.workflow.parse(resume.input).model_dump(mode="json")
+        given = loaded.workflow.accept(resume.input).model_dump(mode="json")
         if given != state.input:
             raise RunRefused(
                 f"run {chain.run} was started with another input",

@@ -53,7 +53,7 @@ def draft(project: Project, request: Request) -> Draft:
         run=check_run_id(request.run) if request.run else project.clock.token(8),
         workflow=loaded.location.name,
         entry=loaded.location.entry,
-        input=loaded.workflow.parse(request.input).model_dump(mode="json"),
+        input=loaded.workflow.accept(request.input).model_dump(mode="json"),
         base=require_commit(project.repository),
         branch=project.repository.branch,
         dirty=request.dirty,

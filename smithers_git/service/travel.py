@@ -135,8 +135,7 @@ def fork(project: Project, parent: str, wanted: Fork) -> Chain:
 def _input(project: Project, chain: Chain, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if given is None:
         return None
-    merged = {**chain.state.input, **given}
-    parsed = _source(project, chain).workflow.parse(merged).model_dump(mode="json")
+    parsed = _source(project, chain).workflow.accept(given, chain.state.input).model_dump(mode="json")
     return dict(parsed)
 
 
