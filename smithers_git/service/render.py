@@ -33,8 +33,9 @@ class Renderer:
 
     def note(self, event: ev.Event) -> None:
         """Hear of an event: the next `plan` renders again when the workflow had read what it changes."""
-        touched = getattr(event, "node", None) or getattr(event, "loop", None)
-        if touched is None or touched in self._reads:
+        if isinstance(event, ev.TaskReset | ev.RunResumed | ev.RunForked):
+            self._plan = None  # they take back much at once
+        elif (getattr(event, "node", None) or getattr(event, "loop", None)) in self._reads:
             self._plan = None
 
     def forget(self) -> None:
