@@ -57,8 +57,15 @@ class Plan:
     """The state object, and its count of resets, that the note holds for."""
 
     def shape(self) -> tuple[object, ...]:
-        """Ids and places, to compare two renders of the same state."""
-        return tuple((id, item.space, item.loops, item.needs) for id, item in self.items.items())
+        """Ids, places and conditions, to compare two renders of the same state."""
+        return (
+            *((id, item.space, item.loops, item.needs, _skips(item.node)) for id, item in self.items.items()),
+            *((id, loop.node.until, loop.node.max_iterations) for id, loop in self.loops.items()),
+        )
+
+
+def _skips(node: Task | Approval) -> bool:
+    return isinstance(node, Task) and node.skip_if
 
 
 def build(root: Node | None, where: str, known: frozenset[str] = frozenset()) -> Plan:

@@ -92,12 +92,10 @@ def load_module(path: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs: a dataclass with postponed annotations looks its module up there (tried, 3.11).
     sys.modules[name] = module
-    dont_write = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # a __pycache__ in the user's pack would show up in their git status
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = dont_write
+    # A __pycache__ in the user's pack would show up in their git status. Not only while the file is executed: its
+    # functions may import a helper when they are called.
+    sys.dont_write_bytecode = True
+    spec.loader.exec_module(module)
     return module
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from smithers_git.core import events as ev
 from smithers_git.core.plan import Plan, build
@@ -10,6 +10,16 @@ from smithers_git.core.workflow import Context
 from smithers_git.errors import WorkflowError
 from smithers_git.service.frames import Chain
 from smithers_git.service.source import Source, guard
+
+_UNREAD: Final = (ev.TaskStarted, ev.ApprovalRequested, ev.LoopEntered, ev.LoopFinished)
+"""Events about a node or loop that change nothing that a Context can read of it."""
+
+
+def _touched(event: ev.Event) -> set[str]:
+    if isinstance(event, ev.LoopAdvanced):
+        return {event.loop, *event.inner}
+    node = getattr(event, "node", None)
+    return {node} if node is not None else set()
 
 
 class Renderer:
@@ -35,7 +45,7 @@ class Renderer:
         """Hear of an event: the next `plan` renders again when the workflow had read what it changes."""
         if isinstance(event, ev.TaskReset | ev.RunResumed | ev.RunForked):
             self._plan = None  # they take back much at once
-        elif (getattr(event, "node", None) or getattr(event, "loop", None)) in self._reads:
+        elif not isinstance(event, _UNREAD) and _touched(event) & self._reads:
             self._plan = None
 
     def forget(self) -> None:

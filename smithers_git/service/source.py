@@ -66,9 +66,11 @@ class Source:
                 ) from error
         try:
             return str(template.render(**values))
-        except jinja2.TemplateError as error:
+        except Exception as error:  # a template computes: it may raise anything
+            line = next((f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<template>"), 1)
+            said = str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
             raise WorkflowError(
-                f"{where}: prompts/{name}: {error}", hint="pass the value: ctx.prompt(name, value=…)"
+                f"{where}: prompts/{name}:{line}: {said}", hint="pass the value: ctx.prompt(name, value=…)"
             ) from error
 
 
@@ -154,7 +156,7 @@ def guard(do: Callable[[], Any], folder: Path, doing: str) -> Any:
         return do()
     except SmithersError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkflowError(
             f"{author_line(error, folder)}: {doing}: {type(error).__name__}: {error}",
             hint="mend the workflow, then run the command again",
@@ -190,13 +192,21 @@ def reload(name: str, entry: str, files: Mapping[str, bytes], worktree: Path, sh
     `shelf` is a folder of our own to lay the pinned files down in.
     """
     try:
-        return load(locate(name, worktree, worktree))
+        location = locate(name, worktree, worktree)
     except ContentError:
-        for path, data in pinned(files).items():
-            target = shelf / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        return load(Location(name, shelf, entry, whole=True))
+        location = _lay_down(Location(name, shelf, entry, whole=True), pinned(files))
+    return load(location)
+
+
+def _lay_down(location: Location, files: Mapping[str, bytes]) -> Location:
+    for old in location.folder.rglob("*"):
+        if old.is_file() and old.relative_to(location.folder).as_posix() not in files:
+            old.unlink(missing_ok=True)
+    for path, data in files.items():
+        target = location.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return location
 
 
 def refuse_changes(run: str, source: Source, files: Mapping[str, bytes]) -> None:
