@@ -144,6 +144,7 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
         if resume.revive or accepted or (events and not stopped(chain.state)):
             events.append(ev.RunResumed(accepted=accepted))
         if events:
+            recover.mark(project, chain.run, found.restore)
             now = project.clock.now()
             for event in events:
                 chain.add(event, now)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
 from smithers_git.core import codec
 from smithers_git.core import events as ev
@@ -28,23 +31,23 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
     found = Recovery(ended=live.end_orphans(project.run_dir(chain.run)))
     state = chain.state
     broken = {state.nodes[key].space for key in state.running}
-    rewound = marked(project, chain.run)
+    begun = _marked(project, chain.run)
+    broken |= begun - {ALL}
+    rewound = ALL in begun
     for name, space in state.spaces.items():
         # None: another machine, or a cleaned one. It is made again from its commit when a task needs it.
         saved = workspaces.keep(name, space.branch, space.commit, "found at a resume")
         if saved is None:
             continue
-        if not saved.changed:
-            if rewound:
-                found.restore.append(name)
-            continue
         back = name in broken or rewound
+        if back:
+            found.restore.append(name)
+        if not saved.changed:
+            continue
         why = "left by an interrupted attempt" if name in broken else "changed outside of an attempt"
         found.events.append(
             ev.SpaceSaved(space=name, commit=saved.commit, reason=why, restored=space.commit if back else None)
         )
-        if back:
-            found.restore.append(name)
     for name, data in live.salvage(project.run_dir(chain.run)).items():
         _keep_transcript(chain, name, data)
     for key, attempt in state.running.items():
@@ -61,7 +64,7 @@ def settle(project: Project, chain: Chain, workspaces: Workspaces, found: Recove
     for name in found.restore:
         space = chain.state.spaces[name]
         workspaces.restore(name, space.branch, space.commit)
-    if marked(project, chain.run):
+    if ALL in _marked(project, chain.run):
         workspaces.drop_unknown(chain.state.spaces)
     live.forget(project.run_dir(chain.run))
     unmark(project, chain.run)
@@ -72,19 +75,30 @@ def _keep_transcript(chain: Chain, name: str, data: bytes) -> None:
         chain.put(f"transcripts/{(chain.state.number + 1) // codec.FOLDER:03d}/{name}/0000.jsonl", data)
 
 
-# A rewind moves the ref first and the files after it. The mark tells a later resume that files which differ from
-# their frame are what the rewind was about to put back, not work of a person.
+# A rewind, and a resume behind a killed engine, write their frame first and put files back after it. The mark tells a
+# later resume that files which differ from their frame are what was about to be put back, not work of a person.
+
+ALL: Final = "*"
+"""In the mark of a rewind: every workspace, and those that the frame does not know are to go."""
 
 
-def mark(project: Project, run: str) -> None:
-    path = project.run_dir(run) / "restore"
+def mark(project: Project, run: str, spaces: Iterable[str]) -> None:
+    """Note that these workspaces are about to be put back, until `unmark`."""
+    path = _mark(project, run)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-
-
-def marked(project: Project, run: str) -> bool:
-    return (project.run_dir(run) / "restore").exists()
+    fresh = path.with_suffix(".new")
+    fresh.write_text("\n".join(sorted({*spaces, *_marked(project, run)})), "utf-8")
+    fresh.replace(path)
 
 
 def unmark(project: Project, run: str) -> None:
-    (project.run_dir(run) / "restore").unlink(missing_ok=True)
+    _mark(project, run).unlink(missing_ok=True)
+
+
+def _marked(project: Project, run: str) -> set[str]:
+    path = _mark(project, run)
+    return set(path.read_text("utf-8").split("\n")) if path.exists() else set()
+
+
+def _mark(project: Project, run: str) -> Path:
+    return project.run_dir(run) / "restore"

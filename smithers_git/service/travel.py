@@ -68,7 +68,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
         left, kept = chain.state.number - number, ""
         if left:
             kept = _keep_tail(project, run, chain.tip)
-        recover.mark(project, run)
+        recover.mark(project, run, [recover.ALL])
         project.objects.advance(run_ref(run), chain.tip, target.commit)
         chain.reload()
         restored = _put_back(chain, workspaces)

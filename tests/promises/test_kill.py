@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 from kit import engines as kit
-from kit import proofs, repos
+from kit import proofs, repos, runs
 from kit.engines import Engines
 
 from smithers_git.core import events as ev
 from smithers_git.names import TaskKey
+from smithers_git.service import recover
+from smithers_git.service.drive import Drive, Resume, go
+from smithers_git.service.frames import Chain
+from smithers_git.service.project import Project
 
 FLOW = """\
 from pydantic import BaseModel
@@ -203,6 +207,47 @@ def test_an_engine_killed_25_times_at_any_moment_does_every_step_once(
     before = _users_own(engines.repo)
     killer.go(25)
     assert _users_own(engines.repo) == before
+
+
+GATED = """\
+    return Sequence(
+        Worktree("side", Task("other", run="echo other > other.txt")),
+        Task("long", run='echo part >> part.txt; touch "$GATE.reached"; while [ ! -e "$GATE" ]; do sleep 0.01; done'),
+    )
+"""
+
+
+class _Crash(BaseException):
+    """What a kill looks like from inside: nobody handles it."""
+
+
+@pytest.mark.parametrize("moment", ["before the frame", "before the files are put back"])
+def test_a_resume_that_dies_while_it_takes_over_is_taken_over_in_turn(
+    engines: Engines, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt that was cut off starts from its start tree, however often taking over was cut off too."""
+    repo, gate = engines.repo, tmp_path / "gate"
+    monkeypatch.setenv("GATE", str(gate))
+    (repo / "flow.py").write_text(runs.HEAD + GATED, "utf-8")
+    engine = engines.start("up", "flow.py", "--run-id", "run")
+    kit.until(Path(f"{gate}.reached").exists, "the task works")
+    engine.kill()
+    repos.write(proofs.space_path(repo, "run", "side"), {"other.txt": "edited by a person\n"})
+
+    def crash(*_: object) -> None:
+        raise _Crash
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            owner, name = (Chain, "commit") if moment == "before the frame" else (recover, "settle")
+            patch.setattr(owner, name, crash)
+            with pytest.raises(_Crash):
+                go(Project.open(repo), "run", Resume(), Drive())
+    gate.touch()
+    assert go(Project.open(repo), "run", Resume(), Drive()).end == "finished"
+    proofs.files_are_the_frames(repo, "run")
+    assert proofs.tree(repo, "smithers/run/main")["part.txt"][1] == b"part\n"
+    assert proofs.tree(repo, "smithers/run/side")["other.txt"][1] == b"edited by a person\n"
 
 
 @pytest.mark.soak
