@@ -44,19 +44,17 @@ class Packer:
         written = list(project.objects.written)
         if self._works and written and crowded(project.repository.common_dir):
             project.objects.written.clear()
-            self._begin(lambda common_dir: pack(common_dir, written))
-            self._thread.join()
+            self._begin(lambda common_dir: pack(common_dir, written)).join()
         if self._works and written and crowded(project.repository.common_dir):
             refs = project.objects.refs("refs/")
             ours = {tip for name, tip in refs.items() if name.startswith(("refs/smithers/", BRANCHES))}
             theirs = {tip for name, tip in refs.items() if name.startswith("refs/heads/")} - ours
-            self._begin(lambda common_dir: pack_reachable(common_dir, sorted(ours), sorted(theirs)))
-        if self._thread is not None:
-            self._thread.join()
+            self._begin(lambda common_dir: pack_reachable(common_dir, sorted(ours), sorted(theirs))).join()
 
-    def _begin(self, work: Callable[..., None]) -> None:
+    def _begin(self, work: Callable[..., None]) -> threading.Thread:
         self._thread = threading.Thread(target=self._pack, args=(work,), name="smithers packing", daemon=True)
         self._thread.start()
+        return self._thread
 
     def _pack(self, work: Callable[..., None]) -> None:
         common_dir, lock = self._project.repository.common_dir, self._project.lock("packing")
