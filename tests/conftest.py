@@ -58,6 +58,9 @@ def _sealed_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh HOME of this test's own; `$HOME/.gitconfig` holds the identity Ada Tester."""
     folder = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):  # a module's fixture may have set one for its own tests
+        if name.startswith("SMITHERS_") and not name.startswith("SMITHERS_TEST_"):
+            monkeypatch.delenv(name)
     _settle(monkeypatch, folder)
     return folder
 

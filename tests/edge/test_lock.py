@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
+from kit import workers
 
 from smithers_git.edge.lock import FileLock, holding, is_held
 from smithers_git.errors import LockTimeout, StorageError
@@ -139,20 +139,14 @@ def test_a_lock_file_deleted_meanwhile_is_not_mistaken_for_the_lock(path):
     second.release()
 
 
-def _count(path: Path, number: Path) -> None:
-    for _ in range(25):
-        with holding(path, 30):
-            number.write_text(str(int(number.read_text()) + 1))
-
-
 def test_processes_exclude_each_other(path, tmp_path):
     number = tmp_path / "number"
     number.write_text("0")
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_count, args=(path, number)) for _ in range(4)]
-    for worker in workers:
+    counters = [context.Process(target=workers.count, args=(path, number)) for _ in range(4)]
+    for worker in counters:
         worker.start()
-    for worker in workers:
+    for worker in counters:
         worker.join(60)
     assert number.read_text() == "100"
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kit import repos
+from kit import repos, workers
 from kit.repos import git
 
 from smithers_git.edge.git import worktree
@@ -179,19 +179,15 @@ def test_paths_with_spaces_and_letters_beyond_ascii(tmp_path):
     assert [info.path for info in worktree.listing(discover(repo))] == [repo, made.path]
 
 
-def _add(repo: Path, path: Path, number: int) -> None:
-    make(repo, path / str(number), branch_ref("run", f"s{number}"))
-
-
 def test_ten_at_once_from_ten_processes(repo, path):
     git(repo, "config", "branch.autoSetupMerge", "always")  # what makes git itself fail in parallel
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_add, args=(repo, path, number)) for number in range(10)]
-    for worker in workers:
+    makers = [context.Process(target=workers.add_worktree, args=(repo, path, number)) for number in range(10)]
+    for worker in makers:
         worker.start()
-    for worker in workers:
+    for worker in makers:
         worker.join(120)
-    assert [worker.exitcode for worker in workers] == [0] * 10
+    assert [worker.exitcode for worker in makers] == [0] * 10
     for number in range(10):
         assert git(path / str(number), "status", "--porcelain") == ""
 
