@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -145,7 +146,7 @@ class Dispatcher:
         path = state.node(TaskKey(node, now_in)).output or state.node(TaskKey(node, newest)).output
         if path is None:
             return None
-        value = self.chain.load(path)
+        value = copy.deepcopy(self.chain.load(path))  # a function may change what it is given; the output stays
         model = output_model(item.node) if item else None
         return model.model_validate(value) if model else value
 

@@ -92,8 +92,14 @@ class Chain:
         return chain
 
     def reload(self) -> bool:
-        """Catch up with the ref; returns whether it had moved. What was added and not committed is dropped."""
+        """Catch up with the ref; returns whether it had moved. What was added and not committed is dropped.
+
+        Raises RunNotFound when the ref was there before and is gone: nobody can go on with such a run.
+        """
         tip = self.objects.ref(self.ref)
+        if tip is None and self.tip is not None:
+            newest = f"git update-ref {self.ref} {self.tip}"
+            raise RunNotFound(f"the ref of run {self.run} was removed", hint=f"{newest} brings it back")
         if tip == self.tip and not self._pending:
             return False
         known = None if self._pending else self.tip
