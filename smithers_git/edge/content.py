@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from smithers_git.errors import ContentError
 
@@ -79,6 +81,30 @@ def command_files() -> dict[str, Path]:
     return {path.stem.replace("_", "-"): path for path in sorted(folder.glob("*.py"))}
 
 
+class _Loader(SourceFileLoader):
+    """Writes no bytecode: a __pycache__ in the user's pack would show up in their git status."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Called with the bytecode that could be kept."""
+
+
+class _Finder:
+    """Finds what loaded files import from beside themselves, also when their functions do so later."""
+
+    names: ClassVar[set[str]] = set()
+
+    @classmethod
+    def find_spec(
+        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not any(fullname.startswith(f"{name}.") for name in cls.names):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
 def load_module(path: Path, name: str) -> ModuleType:
     """Execute the Python file `path` as the module `name`; its folder is where `from .helpers import x` looks.
 
@@ -86,16 +112,20 @@ def load_module(path: Path, name: str) -> ModuleType:
     """
     for known in [known for known in sys.modules if known == name or known.startswith(name + ".")]:
         del sys.modules[known]
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ContentError(f"{path} cannot be loaded as Python", hint="its name must end in .py")
+    _Finder.names.add(name)
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+    loader = _Loader(name, str(path))
+    spec = importlib.util.spec_from_file_location(
+        name, path, loader=loader, submodule_search_locations=[str(path.parent)]
+    )
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs: a dataclass with postponed annotations looks its module up there (tried, 3.11).
     sys.modules[name] = module
-    # A __pycache__ in the user's pack would show up in their git status. Not only while the file is executed: its
-    # functions may import a helper when they are called.
-    sys.dont_write_bytecode = True
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 

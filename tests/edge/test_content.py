@@ -140,6 +140,7 @@ def test_nothing_is_left_in_the_users_folder(tmp_path, monkeypatch):
     source = "from .helpers import x\ndef late():\n    from .later import y\n    return y\n"
     assert load(tmp_path, source, helpers="x = 1\n", later="y = 2\n").late() == 2
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["flow.py", "helpers.py", "later.py"]
+    assert sys.dont_write_bytecode is False, "the libraries that are imported later may keep theirs"
 
 
 @pytest.mark.parametrize("error", ["ZeroDivisionError", "KeyError", "SystemExit"])
