@@ -12,6 +12,7 @@ from smithers_git.edge import output
 from smithers_git.front import summary
 from smithers_git.front.words import count, money
 from smithers_git.names import TaskKey
+from smithers_git.service import runs
 from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
 from smithers_git.service.workspaces import Workspaces
@@ -33,10 +34,11 @@ def inspect(project: Project, run: str, *, as_json: bool) -> None:
     chain = project.chain(run)
     state = chain.state
     seen = preview(project, chain)
+    facts = summary.run_document(project, state)
     document = {
-        **summary.run_document(project, state),
+        **facts,
         "check": state.check,
-        "nodes": [summary.node_document(key, node) for key, node in _nodes(state, seen.plan)],
+        "nodes": [summary.node_document(key, node, facts["status"]) for key, node in _nodes(state, seen.plan)],
         "loops": _loops(state, seen.plan),
         "approvals": _approvals(state),
         "workspaces": _workspaces(project, state),
@@ -45,7 +47,7 @@ def inspect(project: Project, run: str, *, as_json: bool) -> None:
         output.document(document)
         return
     _head(project, state, document)
-    _print_nodes(project, state, seen.plan)
+    _print_nodes(project, state, seen.plan, document["status"])
     _print_rest(document, project.clock.now(), state)
     for line in seen.changed:
         output.note(f"note: the workflow was changed since the start: {line}")
@@ -125,20 +127,20 @@ def _head(project: Project, state: State, document: dict[str, Any]) -> None:
             output.emit(f"  {name:<9} {output.clip(value, output.columns() - 12)}")
 
 
-def _print_nodes(project: Project, state: State, plan: Plan | None) -> None:
+def _print_nodes(project: Project, state: State, plan: Plan | None, run: runs.RunStatus) -> None:
     rows, styles = [], []
     now = project.clock.now()
     for key, node in _nodes(state, plan):
-        seconds = node.seconds
-        if node.status == "running" and node.started is not None:
+        seconds, status = node.seconds, runs.node_status(node, run)
+        if status == "running" and node.started is not None:
             seconds += now - node.started
         spent = [count(node.tokens) if node.tokens else "", money(node.cost)]
         error = node.error if node.status in ("failed", "skipped", "pending") else ""
         what = error or ("from the cache" if node.cached else "")
         time = f"{seconds:.1f}s" if seconds < 60 else ago(seconds)
         tries = str(node.attempt) if node.attempt else ""
-        rows.append([str(key), node.status, tries, node.agent or "", time if seconds else "", *spent, what])
-        styles.append({1: STYLES[node.status]})
+        rows.append([str(key), status, tries, node.agent or "", time if seconds else "", *spent, what])
+        styles.append({1: STYLES[status]})
     output.emit()
     shown(["NODE", "STATUS", "TRIES", "AGENT", "TIME", "TOKENS", "COST", ""], rows, styles)
 

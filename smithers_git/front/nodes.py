@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from smithers_git.clock import ago, iso, local
@@ -14,6 +15,7 @@ from smithers_git.front import summary
 from smithers_git.front.look import STYLES
 from smithers_git.front.words import count, money
 from smithers_git.names import TaskKey
+from smithers_git.service import runs
 from smithers_git.service.frames import Chain
 from smithers_git.service.history import frames, select
 from smithers_git.service.project import Project
@@ -25,11 +27,14 @@ def show(project: Project, run: str, node: str, *, as_json: bool) -> None:
     chain = project.chain(run)
     key = key_of(chain.state, node)
     known = chain.state.nodes[key]
+    status = runs.status(project, chain.state)
     tries = [one for one in select(run, [frame.data for frame in frames(project, run)], None) if one.key == key]
+    if status != "running":  # nobody drives it: an attempt without an end was cut off
+        tries = [replace(one, status="interrupted") if one.status == "running" else one for one in tries]
     value = chain.load(known.output) if known.output else None
     document = {
         "run": run,
-        **summary.node_document(key, known),
+        **summary.node_document(key, known, status),
         "tries": [_document(one) for one in tries],
         "gates": next((one.gates for one in reversed(tries) if one.status == "finished"), []),
         "value": value,
@@ -38,7 +43,8 @@ def show(project: Project, run: str, node: str, *, as_json: bool) -> None:
         output.document(document)
         return
     now = project.clock.now()
-    output.emit(f"{key} of run {run}  {output.paint(known.status, STYLES[known.status])}")
+    stands = runs.node_status(known, status)
+    output.emit(f"{key} of run {run}  {output.paint(stands, STYLES[stands])}")
     for one in tries:
         _print(one, now)
     for gate in document["gates"]:

@@ -11,12 +11,12 @@ from smithers_git.service import runs
 from smithers_git.service.project import Project
 
 
-def node_document(key: TaskKey, node: NodeState) -> dict[str, Any]:
-    """One node for `--json`."""
+def node_document(key: TaskKey, node: NodeState, run: runs.RunStatus) -> dict[str, Any]:
+    """One node for `--json`, of a run that stands as `run` says."""
     return {
         "node": key.node,
         "iteration": key.iteration,
-        "status": node.status,
+        "status": runs.node_status(node, run),
         "attempts": node.attempt,
         "agent": node.agent,
         "session": node.session,

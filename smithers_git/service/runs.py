@@ -13,7 +13,7 @@ from smithers_git.errors import FormatError, GitError, RunNotFound
 from smithers_git.service.project import Project
 
 if TYPE_CHECKING:  # it brings pydantic, which `ps` on a current index does without
-    from smithers_git.core.state import State
+    from smithers_git.core.state import NodeState, State
 
 RunStatus = Literal["running", "waiting", "paused", "interrupted", "finished", "failed", "cancelled"]
 """`interrupted`: nobody owns the run and nothing outside is waited for: `smithers up --resume` goes on with it."""
@@ -77,6 +77,11 @@ def status_of(project: Project, run: str, end: str | None, *, paused: bool, wait
     if paused:
         return "paused"
     return "waiting" if waiting else "interrupted"
+
+
+def node_status(node: NodeState, run: RunStatus) -> str:
+    """How a node really stands: an attempt of a run that nobody drives is not running, it was cut off."""
+    return "interrupted" if node.status == "running" and run != "running" else node.status
 
 
 def status(project: Project, state: State) -> RunStatus:

@@ -64,7 +64,8 @@ def why(project: Project, run: str) -> Answer:
         # The state is only read, yet the scheduler leaves a note on the plan: both are this call's own.
         decision = decide(seen.plan, state, project.clock.now()) if seen.plan is not None else Decision()
         found += _standing(state, status, decision)
-        found += [_wait(state, wait) for wait in decision.waits]
+        live = status == "running"  # without an engine nothing runs, whatever was begun
+        found += [_wait(state, wait) for wait in decision.waits if live or wait.kind != "running"]
         found += [blocker for start in decision.start if (blocker := _agent(project, state, start))]
     if status != "running":
         found += _source(run, seen)
