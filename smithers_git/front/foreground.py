@@ -74,11 +74,10 @@ def _signals(driving: Drive) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM, SIGHUP) ends what runs and keeps its files; the second one does not wait."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
+        # Nothing is printed here: in the middle of a write that waits (for `less`, say) Python refuses another one.
         if driving.reason is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         driving.stop("SIGINT" if number == signal.SIGINT else "SIGTERM")
-        output.note(f"{name}: ending what runs and keeping its files; once more to leave at once")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}

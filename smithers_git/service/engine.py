@@ -227,6 +227,8 @@ class Engine:
 
     def _wind_down(self, reason: str) -> bool:
         """End what runs, keep what it left, then say so in a last frame."""
+        if self._stop:
+            self.watcher.noted(f"{self._stop}: ending what runs and keeping its files; once more to leave at once")
         for cancel in self._flying.values():
             cancel.set()
         while self._flying:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -421,6 +423,35 @@ def test_a_signal_while_smithers_still_starts_leaves_a_run_that_can_be_resumed(
         stage.smithers("up", "--resume", run)
         assert proofs.folder(proofs.space_path(stage.repo, run))["x.txt"][1] in (b"x\n", b"x\nx\n")
         proofs.files_are_the_frames(stage.repo, run)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_nobody_reads_what_is_printed_does_not_break_the_run(
+    stage: Stage, number: signal.Signals, code: int
+) -> None:
+    """`smithers up | less`, and then Ctrl-C: the signal comes in the middle of a write that waits."""
+    stage.write('    return Sequence(*[Task(f"a-rather-long-name-of-a-step-{n}", value=n) for n in range(3000)])\n')
+    argv = [sys.executable, "-m", "smithers_git", "up", "flow.py", "--run-id", "run"]
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}  # with it, nothing is in the middle of anything
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+    try:
+        kit.until(lambda: _stands_still(stage.repo), "the pipe is full, and the engine waits")
+        process.send_signal(number)
+        _, said = process.communicate(timeout=kit.PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == code, said[-2000:]
+    assert f"{signal.Signals(number).name}: ending what runs".encode() in said
+    number_then = kit.state_of(stage.repo, "run").number
+    assert kit.state_of(stage.repo, "run").end is None
+    assert number_then < 3000
+
+
+def _stands_still(repo: Path) -> bool:
+    before = kit.tip(repo, "run")
+    kit.pause(0.4)
+    return before is not None and kit.tip(repo, "run") == before
 
 
 def test_the_agent_of_a_killed_engine_is_ended_before_its_node_starts_again(
