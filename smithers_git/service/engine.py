@@ -32,13 +32,13 @@ from smithers_git.service.source import Source
 
 POLL: Final = 0.1
 """Seconds between two looks at the ref while tasks run: what another process decides arrives within it."""
-_MOST_ATTEMPTS: Final = 100_000
-"""Attempts of one run. A plan that makes new ids at every render would otherwise go on for ever."""
+MOST_FRAMES: Final = 200_000
+"""Frames of one run. A plan that makes new ids at every render would otherwise go on for ever."""
 
 
 @dataclass(slots=True)
 class Watcher:
-    """Who is told of what happens; both may be called often and must return at once."""
+    """Who is told of what happens; each may be called often and must return at once."""
 
     recorded: Callable[[State, tuple[ev.Event, ...], float], None] = lambda _state, _events, _at: None
     said: Callable[[TaskKey, str, str], None] = lambda _key, _kind, _text: None
@@ -121,15 +121,16 @@ class Engine:
     # -- execute
 
     def _start(self, starts: list[Start]) -> bool:
+        if self.chain.state.number >= MOST_FRAMES:
+            hint = "a plan that never ends makes its node ids from a counter; make them from data"
+            self._add(ev.RunFailed(error=f"the run has {MOST_FRAMES} frames and still something to start", hint=hint))
+            return True
         first = starts[0].item.node
         if isinstance(first, Task) and first.kind == "value":
             self._value(starts[0], first)
             return True
         plan = self.renderer.plan()
         jobs: list[Job] = []
-        if sum(node.attempt for node in self.chain.state.nodes.values()) > _MOST_ATTEMPTS:
-            self._add(ev.RunFailed(error=f"over {_MOST_ATTEMPTS} attempts", hint="make node ids from data"))
-            return True
         for start in starts:
             if isinstance(start.item.node, Task) and start.item.node.kind == "value":
                 continue

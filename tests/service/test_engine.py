@@ -1,0 +1,37 @@
+"""The wheel itself, where no verb of the command line can reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kit.repos import commit
+
+from smithers_git.service import drive, engine, launch
+from smithers_git.service.project import Project
+
+ENDLESS = """
+from pydantic import BaseModel
+from smithers_git import Context, NoInput, Sequence, Task, workflow
+
+class N(BaseModel):
+    n: int
+
+@workflow
+def endless(ctx: Context[NoInput]):
+    done = 0
+    while ctx.latest(N, f"t{done}") is not None:
+        done += 1
+    return Sequence([Task(f"t{i}", value=N(n=i)) for i in range(done + 1)])
+"""
+
+
+def test_a_plan_that_grows_for_ever_fails_at_the_ceiling_of_frames(repo: Path, monkeypatch):
+    monkeypatch.setattr(engine, "MOST_FRAMES", 25)
+    commit(repo, {"flow.py": ENDLESS})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
+    assert state.end == "failed"
+    assert state.error is not None
+    assert "25 frames" in state.error
+    assert len(state.done) == 25
