@@ -41,7 +41,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(WHEEL)
-	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not agents and not soak"
+	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not soak"
 
 test: lint types unit  ## lint, types and all tests
 
