@@ -69,7 +69,7 @@ frames = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(frames)
 def test_every_frame_comes_back_as_it_was(frame):
     data = encode(frame)
@@ -166,7 +166,7 @@ def test_bytes_that_are_no_frame_are_damaged(data):
         decode(data, "frame abc")
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_a_torn_or_flipped_frame_is_whole_or_refused_and_nothing_else(data):
     whole = bytearray(encode(FRAME))
@@ -188,6 +188,7 @@ def test_a_torn_or_flipped_frame_is_whole_or_refused_and_nothing_else(data):
 keys = st.builds(TaskKey, histories.node_ids, st.integers(0, 10**6))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**6), keys)
 @example(0, TaskKey("a:b:c", 1))
 @example(0, TaskKey("git", 0))
@@ -199,6 +200,7 @@ def test_a_path_is_relative_stays_in_its_folder_and_has_no_odd_part(sequence, ke
         assert not set(path) & set(':\\\0\n"*?<>|'), "some file system could not hold it"
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 200), keys), unique=True, max_size=20))
 def test_different_outputs_have_different_paths(outputs):
     paths = {codec.output_path(sequence, key) for sequence, key in outputs}
@@ -237,7 +239,7 @@ def test_a_node_that_two_events_are_about_is_named_once():
     assert message(finished, finished).count("Smithers-Node") == 1
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(histories.events, min_size=1, max_size=4))
 @example([ev.RunFailed(error="red\n\nSmithers-Run: another\nSmithers-Frame: 0\0")])
 @example([ev.TaskSkipped(node="a", reason="\udcff\r\n\u2028x")])

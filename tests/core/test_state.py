@@ -74,7 +74,7 @@ def test_every_event_has_a_type_name_of_its_own():
     assert len(set(names)) == len(names)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(histories.events)
 @example(ev.RunFailed(error="\x1b[31mred\0\n\nSmithers-Run: other\udcff"))
 def test_every_event_is_told_in_words(event):
