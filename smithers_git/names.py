@@ -17,6 +17,7 @@ MAIN = "main"
 """The workspace that a run works in outside of every Worktree."""
 
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]|[a-z0-9]")
+_ITERATION = re.compile(r"[0-9]{1,9}")  # int() would also take other alphabets, and str.isdigit() what int() refuses
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
 _SPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -57,7 +58,7 @@ def is_space_id(text: str) -> bool:
 def parse_key(text: str) -> TaskKey:
     """`review` or `review@2` as a key; raises UsageError when the part behind @ is not a number."""
     node, mark, iteration = text.partition("@")
-    if mark and not iteration.isdigit():
+    if mark and not _ITERATION.fullmatch(iteration):
         raise UsageError(f"{text!r} is not a node", hint="write NODE or NODE@ITERATION, say review@2")
     return TaskKey(node, int(iteration) if mark else 0)
 
