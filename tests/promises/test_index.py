@@ -13,6 +13,7 @@ from kit import engines as kit
 from kit import proofs, repos, runs
 from kit.repos import git
 
+from smithers_git import cli
 from smithers_git.edge.index import VERSION
 
 QUESTIONS = [
@@ -47,15 +48,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         repo, {"small.py": runs.HEAD + '    return Task("only", run="echo x > x.txt; exit $CODE", retries=0)\n'}
     )
     repos.commit(repo, {}, "workflows")
-    (folder / "logs").mkdir()
-    with pytest.MonkeyPatch.context() as patch, kit.engines(repo, folder / "logs") as engines:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        engines.run("up", "flow.py", "--run-id", "ship", code=3)
+        patch.chdir(repo)
+        assert cli.run(["up", "flow.py", "--run-id", "ship"]) == 3
         patch.setenv("CODE", "0")
-        engines.run("up", "small.py", "--run-id", "done")
+        assert cli.run(["up", "small.py", "--run-id", "done"]) == 0
         patch.setenv("CODE", "7")
-        engines.run("up", "small.py", "--run-id", "failed", code=1)
-        engines.run("fork", "ship", "--run-id", "fork", "--frame", "5")
+        assert cli.run(["up", "small.py", "--run-id", "failed"]) == 1
+        assert cli.run(["fork", "ship", "--run-id", "fork", "--frame", "5"]) == 0
     return folder
 
 

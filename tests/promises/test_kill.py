@@ -250,6 +250,50 @@ def test_a_resume_that_dies_while_it_takes_over_is_taken_over_in_turn(
     assert proofs.tree(repo, "smithers/run/side")["other.txt"][1] == b"edited by a person\n"
 
 
+def test_an_engine_killed_while_it_packs_loses_nothing(engines: Engines) -> None:
+    """Every 200 steps or so a pack is made, and the loose copies of what is in it are dropped."""
+    repo, steps = engines.repo, 1200
+    body = f'    return Sequence(*[Task(f"t{{n}}", value={{"n": n}}) for n in range({steps})])\n'
+    (repo / "flow.py").write_text(runs.HEAD + body, "utf-8")
+    chance = kit.chance("packing")
+    argv = ("up", "flow.py", "--run-id", "run")
+    for _ in range(4):
+        tip = kit.tip(repo, "run")
+        engine = engines.start(*argv)
+        kit.until_moved(engine, "run", tip)
+        kit.pause(chance.uniform(0.1, 0.5))
+        engine.kill()
+        argv = ("up", "--resume", "run")
+    engines.run(*argv)
+    finished = [event.node for event in kit.events(repo, "run") if isinstance(event, ev.TaskFinished)]
+    assert finished == [f"t{number}" for number in range(steps)], "each once, in order"
+    outputs = proofs.tree(repo, "refs/smithers/runs/run:outputs")
+    assert sorted(json.loads(data)["n"] for _, data in outputs.values()) == list(range(steps))
+    proofs.sound(repo)
+    proofs.index_is_a_rebuild(repo)
+
+
+def test_an_answer_whose_command_is_killed_is_given_whole_or_not_at_all(engines: Engines) -> None:
+    repo = engines.repo
+    body = '    return Sequence(*[Approval(f"ask-{n}") for n in range(3)])\n'
+    (repo / "flow.py").write_text(runs.HEAD + body, "utf-8")
+    chance = kit.chance("answer")
+    engines.run("up", "flow.py", "--run-id", "run", code=3)
+    for number in range(3):
+        command = engines.start("approve", "run", "--node", f"ask-{number}", "--no-resume")
+        kit.pause(chance.uniform(0.2, 0.7))
+        command.kill()
+        state = kit.state_of(repo, "run")
+        if state.approvals[TaskKey(f"ask-{number}")].approved is None:
+            engines.run("approve", "run", "--node", f"ask-{number}", "--no-resume")
+        go(Project.open(repo), "run", Resume(), Drive())
+        proofs.index_is_a_rebuild(repo)
+    assert kit.state_of(repo, "run").end == "finished"
+    decided = [event.node for event in kit.events(repo, "run") if isinstance(event, ev.ApprovalDecided)]
+    assert decided == [f"ask-{number}" for number in range(3)]
+    proofs.sound(repo)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(8))
 def test_an_engine_killed_250_times_at_any_moment_does_every_step_once(

@@ -1,24 +1,20 @@
-"""P6: one live owner a run; what people decide meanwhile always arrives, and nothing outlives its owner."""
+"""P6: one live owner a run, and what people decide meanwhile always arrives."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kit import engines as kit
-from kit import processes, proofs, runs
-from kit.engines import Engine, Engines
+from kit import proofs
+from kit.engines import Engines
+from kit.gates import ASKING, GATE, WAITING, WORKING, Stage, make_stage
 
 from smithers_git.core import events as ev
-from smithers_git.edge.lock import FileLock
+from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.errors import RunRefused
 from smithers_git.names import TaskKey
 from smithers_git.service import approvals, control
@@ -26,97 +22,12 @@ from smithers_git.service.approvals import Answer
 from smithers_git.service.drive import Drive, Resume, go
 from smithers_git.service.project import Project
 
-GATE = 'touch "$GATE.reached"; while [ ! -e "$GATE" ]; do sleep 0.01; done'
-"""A command that works until the test opens the gate."""
-
-WORKING = f"""\
-    return Sequence(
-        Task("before", run="echo before >> before.txt"),
-        Task("long", run='''echo part > part.txt; {GATE}; echo whole > part.txt'''),
-        Task("after", run="echo after >> after.txt"),
-    )
-"""
-
-ASKING = f"""\
-    return Parallel(
-        Task("long", run='''{GATE}'''),
-        Sequence(Approval("ship"), Task("after", run="echo after >> after.txt")),
-    )
-"""
-
-WAITING = """\
-    return Sequence(Approval("ship"), Task("after", run="echo after >> after.txt"))
-"""
-
-
-class Stage:
-    """A repository, engines in it, and a gate that holds a task until the test opens it."""
-
-    def __init__(self, engines: Engines, smithers: runs.Smithers, gate: Path) -> None:
-        self.repo = engines.repo
-        self.engines = engines
-        self.smithers = smithers
-        """For what needs no process of its own: it starts in no time."""
-        self.gate = gate
-
-    def write(self, body: str) -> None:
-        (self.repo / "flow.py").write_text(runs.HEAD + body, "utf-8")
-
-    def working(self, run: str = "run", body: str = WORKING) -> Engine:
-        """An engine whose task `long` is in flight."""
-        self.write(body)
-        engine = self.engines.start("up", "flow.py", "--run-id", run)
-        self.reached(engine)
-        return engine
-
-    def reached(self, engine: Engine) -> None:
-        """Until the task behind the gate works."""
-        kit.until(lambda: self._reached.exists() or not engine.alive, "the task begins")
-        assert engine.alive, engine.err
-        self._reached.unlink()
-
-    @property
-    def _reached(self) -> Path:
-        return self.gate.with_name(self.gate.name + ".reached")
-
-    def waiting(self, run: str = "run", body: str = WAITING) -> str:
-        """A run that waits for its approval; nobody owns it."""
-        self.write(body)
-        self.smithers("up", "flow.py", "--run-id", run, code=3)
-        return run
-
-    def open(self) -> None:
-        self.gate.touch()
-
-    def events(self, kind: type, run: str = "run") -> list[Any]:
-        return [event for event in kit.events(self.repo, run) if isinstance(event, kind)]
-
-    def until_finished(self, run: str = "run") -> None:
-        """Until the run is over and its engine has let go of it: nobody did anything for that."""
-        kit.until(lambda: kit.state_of(self.repo, run).end == "finished", f"{run} goes on by itself", 30)
-        lock = Project.open(self.repo).lock_path(run)
-        kit.until(lambda: FileLock(lock).try_acquire(), "the lock is free")
-
-    def approve(self, run: str = "run") -> None:
-        """Decide, and nothing else."""
-        project = Project.open(self.repo)
-        approvals.decide(project, approvals.choose(project, run, None), Answer(approved=True, by="Ada"))
-
-    def once(self, run: str, *nodes: str) -> None:
-        """Each of these steps was started and finished exactly once."""
-        started = [event.node for event in self.events(ev.TaskStarted, run)]
-        finished = [event.node for event in self.events(ev.TaskFinished, run)]
-        assert sorted(started) == sorted(finished) == sorted(nodes)
-
 
 @pytest.fixture
 def stage(
     engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Stage:
-    gate = tmp_path / "gate"
-    monkeypatch.setenv("GATE", str(gate))
-    monkeypatch.chdir(engines.repo)
-    return Stage(engines, runs.Smithers(engines.repo, capsys), gate)
+    return make_stage(engines, tmp_path, monkeypatch, capsys)
 
 
 # -- two owners
@@ -292,7 +203,7 @@ def test_a_cancel_just_behind_an_approval_is_not_undone_by_the_engine_that_the_a
     approved.wait(0)
     lock = Project.open(stage.repo).lock_path(run)
     kit.until(lambda: kit.state_of(stage.repo, run).end == "cancelled", "it is cancelled")
-    kit.until(lambda: FileLock(lock).try_acquire(), "its engine is gone")
+    kit.until(lambda: not is_held(lock), "its engine is gone")
     kit.pause(0.5)  # an engine that comes late, and must not go on
     assert kit.state_of(stage.repo, run).end == "cancelled"
     proofs.nothing_runs(run)
@@ -338,170 +249,43 @@ def test_two_approve_commands_at_once_have_one_effect(stage: Stage) -> None:
     stage.once(run, "after")
 
 
-# -- cancel and pause
-
-LEAVES = f"""\
-    return Task("long", run='''
-        echo part > part.txt
-        (trap "" TERM INT HUP; setsid sh -c "trap \\"\\" TERM INT HUP; sleep 57" &)
-        setsid sleep 58 &
-        sleep 59 &
-        {GATE}
-    ''')
+def test_answers_arrive_while_the_engine_writes_frames_as_fast_as_it_can(stage: Stage) -> None:
+    steps = 500
+    body = f"""\
+    return Parallel(
+        Sequence(*[Task(f"t{{n}}", value=n) for n in range({steps})], Task("long", run='''{GATE}''')),
+        *[Sequence(Approval(f"ask-{{n}}"), Task(f"told-{{n}}", value=n)) for n in range(4)],
+    )
 """
-"""A step with processes in sessions of their own, some of which ignore every polite signal."""
-
-
-def test_a_cancel_ends_the_whole_tree_of_a_live_run_and_keeps_its_files(stage: Stage) -> None:
-    engine = stage.working(body=LEAVES)
-    assert len(processes.marked("SMITHERS_RUN", "run")) >= 4
-    stage.smithers("cancel", "run")
-    engine.wait(4)
-    proofs.nothing_runs("run")
-    state = kit.state_of(stage.repo, "run")
-    assert state.end == "cancelled"
-    assert not state.running
-    assert proofs.tree(stage.repo, "refs/smithers/runs/run:code/main")["part.txt"][1] == b"part\n"
-    proofs.files_are_the_frames(stage.repo, "run")
-
-
-def test_a_cancel_of_a_run_that_nobody_owns_is_done_at_once(stage: Stage) -> None:
-    run = stage.waiting()
-    assert stage.smithers.json("cancel", run)["cancelled"] is True
-    assert kit.state_of(stage.repo, run).end == "cancelled"
-    again = stage.smithers.json("cancel", run, code=1)
-    assert again["error"]["code"] == "run-refused"
-    assert stage.smithers.json("approve", run, code=1)["error"]["code"] == "run-refused"
-
-
-def test_a_paused_run_ends_what_is_in_flight_and_starts_nothing_until_it_is_resumed(stage: Stage) -> None:
-    engine = stage.working()
-    assert stage.smithers.json("pause", "run")["in_flight"] == ["long"]
+    stage.write(body)
+    engine = stage.engines.start("up", "flow.py", "--run-id", "run")
+    kit.until(lambda: kit.tip(stage.repo, "run") and len(kit.state_of(stage.repo, "run").waiting()) == 4, "it asks")
+    project = Project.open(stage.repo)
+    for question in approvals.pending(project, "run"):
+        approvals.decide(project, question, Answer(approved=True, by="Ada"))
+    kit.until(lambda: {TaskKey(f"told-{n}") for n in range(4)} <= kit.state_of(stage.repo, "run").done, "all arrive")
     stage.open()
-    engine.wait(3)
-    state = kit.state_of(stage.repo, "run")
-    assert state.end is None
-    assert state.done == {TaskKey("before"), TaskKey("long")}
-    assert stage.smithers.json("ps")["runs"][0]["status"] == "paused"
-    stage.smithers("up", "--resume", "run")
-    stage.once("run", "before", "long", "after")
+    engine.wait(0)
+    finished = [event.node for event in stage.events(ev.TaskFinished)]
+    assert sorted(finished) == sorted([*(f"t{n}" for n in range(steps)), *(f"told-{n}" for n in range(4)), "long"])
+    assert len(stage.events(ev.ApprovalDecided)) == 4
+    proofs.index_is_a_rebuild(stage.repo)
 
 
-# -- signals, and processes that lost their engine
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_what_runs_and_keeps_its_files_and_the_run_goes_on_later(
-    stage: Stage, number: signal.Signals, code: int
-) -> None:
-    engine = stage.working(body=LEAVES)
-    engine.signal(number)
-    engine.wait(code)
-    proofs.nothing_runs("run")
-    assert proofs.tree(stage.repo, "refs/smithers/runs/run:code/main")["part.txt"][1] == b"part\n"
-    proofs.files_are_the_frames(stage.repo, "run")
-    assert kit.state_of(stage.repo, "run").end is None
-    assert len(stage.events(ev.TaskInterrupted)) == 1
-    stage.open()
-    stage.smithers("up", "--resume", "run")
-    assert [event.attempt for event in stage.events(ev.TaskFinished)] == [2]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_smithers_still_starts_leaves_a_run_that_can_be_resumed(
-    stage: Stage, number: signal.Signals
-) -> None:
-    stage.write('    return Task("only", run="echo x >> x.txt")\n')
-    chance = kit.chance(f"early {number}")
-    for turn in range(2):
-        run = f"run-{turn}"
-        engine = stage.engines.start("up", "flow.py", "--run-id", run)
-        kit.until(lambda run=run, engine=engine: kit.tip(stage.repo, run) or not engine.alive, "frame 0")
-        kit.pause(chance.uniform(0, 0.1))
-        engine.signal(number)
-        assert engine.wait() in (0, 128 + number, -number)
-        stage.smithers("up", "--resume", run)
-        assert proofs.folder(proofs.space_path(stage.repo, run))["x.txt"][1] in (b"x\n", b"x\nx\n")
-        proofs.files_are_the_frames(stage.repo, run)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_while_nobody_reads_what_is_printed_does_not_break_the_run(
-    stage: Stage, number: signal.Signals, code: int
-) -> None:
-    """`smithers up | less`, and then Ctrl-C: the signal comes in the middle of a write that waits."""
-    stage.write('    return Sequence(*[Task(f"a-rather-long-name-of-a-step-{n}", value=n) for n in range(3000)])\n')
-    argv = [sys.executable, "-m", "smithers_git", "up", "flow.py", "--run-id", "run"]
-    env = {**os.environ, "PYTHONUNBUFFERED": ""}  # with it, nothing is in the middle of anything
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
-    try:
-        kit.until(lambda: _stands_still(stage.repo), "the pipe is full, and the engine waits")
-        process.send_signal(number)
-        _, said = process.communicate(timeout=kit.PATIENCE)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == code, said[-2000:]
-    assert f"{signal.Signals(number).name}: ending what runs".encode() in said
-    number_then = kit.state_of(stage.repo, "run").number
-    assert kit.state_of(stage.repo, "run").end is None
-    assert number_then < 3000
-
-
-def _stands_still(repo: Path) -> bool:
-    before = kit.tip(repo, "run")
-    kit.pause(0.4)
-    return before is not None and kit.tip(repo, "run") == before
-
-
-def test_the_agent_of_a_killed_engine_is_ended_before_its_node_starts_again(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not even the reaper is left: only the pid, its start time and the mark in the environment tell."""
-    pids, overlap = tmp_path / "pids", tmp_path / "overlap"
-    told = f"""
-for pid in $(cat {pids} 2>/dev/null); do
-    grep -q '^State:.[^ZX]' /proc/$pid/status 2>/dev/null && echo $pid >> {overlap}
-done
-echo $$ >> {pids}
-{GATE.replace("$GATE", str(stage.gate))}
+def test_runs_side_by_side_in_one_repository_do_not_disturb_each_other(stage: Stage) -> None:
+    body = """\
+    return Sequence(
+        *[Task(f"t{n}", value=n) for n in range(150)],
+        Parallel(*[Worktree(f"w{n}", Task(f"work-{n}", run=f"echo {n} > own.txt")) for n in range(3)]),
+        Task("last", run="echo last > last.txt"),
+    )
 """
-    script = tmp_path / "script.toml"
-    script.write_text(f"[[turn]]\nrun = ['''{told}''']\nanswer = {{ summary = 'x' }}\n")
-    monkeypatch.setenv("SMITHERS_SCRIPT", str(script))
-    engine = stage.working(body='    return Task("ask", agent="script", output=Change, prompt="go")\n')
-    _kill_with_reapers(engine, "run")
-    [orphan] = [int(line) for line in pids.read_text().split()]
-    assert processes.alive(orphan), "the test has made an orphan"
-    again = stage.engines.start("up", "--resume", "run")
-    stage.reached(again)
-    assert not processes.alive(orphan)
-    assert not overlap.exists()
-    stage.open()
-    again.wait(0)
-    assert "ended" in again.err
-    proofs.nothing_runs("run")
-
-
-def test_a_cancel_of_a_killed_engines_run_ends_what_it_left(stage: Stage) -> None:
-    engine = stage.working(body=LEAVES)
-    _kill_with_reapers(engine, "run")
-    assert processes.marked("SMITHERS_RUN", "run")
-    stage.smithers("cancel", "run")
-    proofs.nothing_runs("run")
-    assert kit.state_of(stage.repo, "run").end == "cancelled"
-
-
-def _kill_with_reapers(engine: Engine, run: str) -> None:
-    """Kill the engine and the parents of its trees, so that nobody is left to end what they started."""
-    reapers = [pid for pid in processes.marked("SMITHERS_RUN", run) if _parent(pid) == engine.pid]
-    assert reapers
-    for pid in reapers:
-        os.kill(pid, signal.SIGSTOP)
-    engine.kill()
-    for pid in reapers:
-        os.kill(pid, signal.SIGKILL)
-
-
-def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    stage.write(body)
+    engines = [stage.engines.start("up", "flow.py", "--run-id", f"run-{number}") for number in range(3)]
+    for number, engine in enumerate(engines):
+        engine.wait(0)
+        assert stage.events(ev.TaskFailed, f"run-{number}") == []
+        proofs.files_are_the_frames(stage.repo, f"run-{number}")
+    assert len(proofs.index_rows(stage.repo)) == 3
+    proofs.index_is_a_rebuild(stage.repo)
+    proofs.sound(stage.repo)

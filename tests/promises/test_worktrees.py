@@ -209,7 +209,7 @@ def test_an_engine_killed_while_it_makes_worktrees_leaves_none_half_made(
     (repo / "flow.py").write_text(runs.HEAD + FLEET, "utf-8")
     chance = kit.chance("worktrees")
     argv = ("up", "flow.py", "--run-id", "fleet")
-    for _ in range(4):
+    for _ in range(3):
         tip = kit.tip(repo, "fleet")
         engine = engines.start(*argv)
         kit.until_moved(engine, "fleet", tip)
