@@ -10,7 +10,7 @@ from smithers_git.core import events as ev
 from smithers_git.core.plan import dependents
 from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
-from smithers_git.names import REWOUND, TaskKey, check_run_id, parse_key, rewound_ref, run_ref
+from smithers_git.names import REWOUND, TaskKey, branch_ref, check_run_id, parse_key, rewound_ref, run_ref
 from smithers_git.service import recover, source
 from smithers_git.service.drive import owning
 from smithers_git.service.frames import Chain, Frame, source_files, walk
@@ -122,10 +122,7 @@ def fork(project: Project, parent: str, wanted: Fork) -> Chain:
     reset = reset_of(project, child, wanted.reset) if wanted.reset else None
     child.add(ev.RunForked(run=run, parent=parent, frame=number, input=value), now)
     for space, known in child.state.spaces.items():
-        branch = known.branch.replace(f"refs/heads/smithers/{start.data.run}/", f"refs/heads/smithers/{run}/")
-        if branch == known.branch:
-            branch = f"refs/heads/smithers/{run}/{space}"
-        child.add(ev.SpaceCreated(space=space, branch=branch, commit=known.commit), now)
+        child.add(ev.SpaceCreated(space=space, branch=branch_ref(run, space), commit=known.commit), now)
     if reset is not None:
         child.add(reset, now)
     child.commit()
