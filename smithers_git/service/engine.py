@@ -35,6 +35,9 @@ POLL: Final = 0.1
 MOST_FRAMES: Final = 200_000
 """Frames of one run. A plan that makes new ids at every render would otherwise go on for ever."""
 
+_MOST_FACTS: Final = 500
+"""Facts in one frame. A loop whose every task is skipped makes nothing else, and must not fill the memory."""
+
 
 @dataclass(slots=True)
 class Watcher:
@@ -114,6 +117,20 @@ class Engine:
                 return Decision()
             if not decision.events:
                 return decision
+            if self._stop:
+                return Decision()
+            if len(self._told) >= _MOST_FACTS:
+                self._commit()
+                if self._too_long():
+                    return Decision()
+
+    def _too_long(self) -> bool:
+        """End a run that has grown beyond every bound; says whether it did."""
+        if self.chain.state.number < MOST_FRAMES:
+            return False
+        hint = "a plan that never ends makes its node ids from a counter, or has a ceiling that is none"
+        self._add(ev.RunFailed(error=f"the run has {MOST_FRAMES} frames and still something to do", hint=hint))
+        return True
 
     def _complete(self, plan: Plan, event: ev.Event) -> ev.Event:
         return self.dispatcher.summary(plan, event) if isinstance(event, ev.ApprovalRequested) else event
@@ -121,9 +138,7 @@ class Engine:
     # -- execute
 
     def _start(self, starts: list[Start]) -> bool:
-        if self.chain.state.number >= MOST_FRAMES:
-            hint = "a plan that never ends makes its node ids from a counter; make them from data"
-            self._add(ev.RunFailed(error=f"the run has {MOST_FRAMES} frames and still something to start", hint=hint))
+        if self._too_long():
             return True
         first = starts[0].item.node
         if isinstance(first, Task) and first.kind == "value":

@@ -35,3 +35,33 @@ def test_a_plan_that_grows_for_ever_fails_at_the_ceiling_of_frames(repo: Path, m
     assert state.error is not None
     assert "25 frames" in state.error
     assert len(state.done) == 25
+
+
+SKIPPING = """
+from smithers_git import Loop, Task, workflow
+
+@workflow
+def skipping(ctx):
+    return Loop(Task("a", value=1, skip_if=True), until=False, max_iterations=10**7)
+"""
+
+
+def test_a_loop_that_only_skips_writes_frames_and_ends_at_their_ceiling(repo: Path, monkeypatch):
+    monkeypatch.setattr(engine, "MOST_FRAMES", 4)
+    commit(repo, {"flow.py": SKIPPING})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
+    assert state.end == "failed"
+    assert state.number >= 4
+
+
+def test_a_loop_that_only_skips_can_be_stopped(repo: Path):
+    commit(repo, {"flow.py": SKIPPING})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    driving = drive.Drive()
+    driving.watcher.recorded = lambda _state, _events, _at: driving.stop("SIGTERM")
+    state = drive.go(project, made.chain.run, drive.Resume(), driving)
+    assert state.end is None
+    assert state.loops["a.loop"].iteration > 0
