@@ -117,6 +117,17 @@ def test_a_name_with_a_line_break_is_refused(stage: Stage, tmp_path: Path, monke
     assert repos.contents(odd) == before
 
 
+def test_a_branch_of_the_users_that_is_in_the_way_is_named_and_the_run_goes_on_once_it_is_renamed(stage: Stage) -> None:
+    git(stage.repo, "branch", "smithers")
+    stage.smithers.write(FINE)
+    document = stage.smithers.json("up", "flow.py", code=1)
+    assert "git branch -m smithers" in document["error"]
+    assert git(stage.repo, "rev-parse", "smithers") == git(stage.repo, "rev-parse", "main")
+    git(stage.repo, "branch", "-m", "smithers", "mine")
+    stage.smithers("up", "--resume", document["run"])
+    assert "x.txt" in proofs.tree(stage.repo, f"smithers/{document['run']}/main")
+
+
 # -- the disk
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from kit import engines as kit
-from kit import processes, proofs
+from kit import processes, proofs, repos
 from kit.engines import Engine, Engines
 from kit.gates import GATE, Stage, make_stage
 
@@ -92,6 +92,31 @@ def test_a_signal_ends_what_runs_and_keeps_its_files_and_the_run_goes_on_later(
     stage.open()
     stage.smithers("up", "--resume", "run")
     assert [event.attempt for event in stage.events(ev.TaskFinished)] == [2]
+
+
+def test_a_signal_during_the_setup_of_a_worktree_ends_it_and_a_resume_sets_up_again(stage: Stage) -> None:
+    made = stage.gate.with_name("made")
+    setup = f'echo x >> {made}; touch "$GATE.reached"; [ -e "$GATE" ] || sleep 58.37'
+    repos.write(stage.repo, {".smithers/config.toml": f"[worktree]\nsetup = '''{setup}'''\n"})
+    engine = stage.working(body='    return Task("only", run="echo done > done.txt")\n')
+    engine.signal(signal.SIGTERM)
+    engine.wait(143)
+    assert not [pid for pid in _all_pids() if "sleep\x0058.37" in _words(pid)], "the setup command is gone"
+    stage.open()
+    stage.smithers("up", "--resume", "run")
+    assert made.read_text() == "x\nx\n"
+    assert proofs.tree(stage.repo, "smithers/run/main")["done.txt"][1] == b"done\n"
+
+
+def _all_pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _words(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
