@@ -16,8 +16,8 @@ from smithers_git.service import approvals
 from smithers_git.service.approvals import Answer
 from smithers_git.service.project import Project
 
-GATE = 'touch "$GATE.reached"; while [ ! -e "$GATE" ]; do sleep 0.01; done'
-"""A command that works until the test opens the gate."""
+GATE = 'touch "$GATE.reached"; n=0; while [ ! -e "$GATE" ] && [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.02; done'
+"""A command that works until the test opens the gate; a minute at the most."""
 
 WORKING = f"""\
     return Sequence(

@@ -122,11 +122,14 @@ def index_is_a_rebuild(repo: Path) -> None:
     assert index_rows(repo) == before
 
 
+def started_by(run: str) -> list[int]:
+    """The processes that attempts of this run have started; another test has another HOME."""
+    return sorted({*processes.marked("SMITHERS_RUN", run)} & {*processes.marked("HOME", os.environ["HOME"])})
+
+
 def nothing_runs(run: str) -> None:
     """No process that an attempt of this run started is left, in any session or group."""
-    assert processes.eventually(lambda: not processes.marked("SMITHERS_RUN", run)), (
-        f"left running: {[_command(pid) for pid in processes.marked('SMITHERS_RUN', run)]}"
-    )
+    assert processes.eventually(lambda: not started_by(run)), f"left running: {[*map(_command, started_by(run))]}"
 
 
 def _command(pid: int) -> str:

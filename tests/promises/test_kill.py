@@ -12,6 +12,7 @@ import pytest
 from kit import engines as kit
 from kit import proofs, repos, runs
 from kit.engines import Engines
+from kit.gates import GATE
 
 from smithers_git.core import events as ev
 from smithers_git.names import TaskKey
@@ -209,10 +210,10 @@ def test_an_engine_killed_25_times_at_any_moment_does_every_step_once(
     assert _users_own(engines.repo) == before
 
 
-GATED = """\
+GATED = f"""\
     return Sequence(
         Worktree("side", Task("other", run="echo other > other.txt")),
-        Task("long", run='echo part >> part.txt; touch "$GATE.reached"; while [ ! -e "$GATE" ]; do sleep 0.01; done'),
+        Task("long", run='''echo part >> part.txt; {GATE}'''),
     )
 """
 

@@ -41,7 +41,7 @@ LEAVES = f"""\
 
 def test_a_cancel_ends_the_whole_tree_of_a_live_run_and_keeps_its_files(stage: Stage) -> None:
     engine = stage.working(body=LEAVES)
-    assert len(processes.marked("SMITHERS_RUN", "run")) >= 4
+    assert len(proofs.started_by("run")) >= 4
     stage.smithers("cancel", "run")
     engine.wait(4)
     proofs.nothing_runs("run")
@@ -142,7 +142,7 @@ def test_a_signal_while_nobody_reads_what_is_printed_does_not_break_the_run(
     stage: Stage, number: signal.Signals, code: int
 ) -> None:
     """`smithers up | less`, and then Ctrl-C: the signal comes in the middle of a write that waits."""
-    stage.write('    return Sequence(*[Task(f"a-rather-long-name-of-a-step-{n}", value=n) for n in range(3000)])\n')
+    stage.write('    return Sequence(*[Task("long-" * 20 + str(n), value=n) for n in range(900)])\n')
     argv = [sys.executable, "-m", "smithers_git", "up", "flow.py", "--run-id", "run"]
     env = {**os.environ, "PYTHONUNBUFFERED": ""}  # with it, nothing is in the middle of anything
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
@@ -155,9 +155,7 @@ def test_a_signal_while_nobody_reads_what_is_printed_does_not_break_the_run(
         process.wait()
     assert process.returncode == code, said[-2000:]
     assert f"{signal.Signals(number).name}: ending what runs".encode() in said
-    number_then = kit.state_of(stage.repo, "run").number
     assert kit.state_of(stage.repo, "run").end is None
-    assert number_then < 3000
 
 
 def _stands_still(repo: Path) -> bool:
@@ -198,7 +196,7 @@ echo $$ >> {pids}
 def test_a_cancel_of_a_killed_engines_run_ends_what_it_left(stage: Stage) -> None:
     engine = stage.working(body=LEAVES)
     _kill_with_reapers(engine, "run")
-    assert processes.marked("SMITHERS_RUN", "run")
+    assert proofs.started_by("run")
     stage.smithers("cancel", "run")
     proofs.nothing_runs("run")
     assert kit.state_of(stage.repo, "run").end == "cancelled"
@@ -206,7 +204,7 @@ def test_a_cancel_of_a_killed_engines_run_ends_what_it_left(stage: Stage) -> Non
 
 def _kill_with_reapers(engine: Engine, run: str) -> None:
     """Kill the engine and the parents of its trees, so that nobody is left to end what they started."""
-    reapers = [pid for pid in processes.marked("SMITHERS_RUN", run) if _parent(pid) == engine.pid]
+    reapers = [pid for pid in proofs.started_by(run) if _parent(pid) == engine.pid]
     assert reapers
     for pid in reapers:
         os.kill(pid, signal.SIGSTOP)

@@ -11,6 +11,7 @@ import pytest
 from kit import engines as kit
 from kit import proofs, repos, runs
 from kit.engines import Engines
+from kit.gates import GATE
 from kit.repos import git
 
 from smithers_git.core import events as ev
@@ -110,10 +111,10 @@ def test_the_user_works_with_git_beside_a_run_and_neither_stumbles(
     proofs.sound(repo)
 
 
-GATED = """\
+GATED = f"""\
     return Sequence(
         Task("before", run="echo before > before.txt"),
-        Task("long", run='touch "$GATE.reached"; while [ ! -e "$GATE" ]; do sleep 0.01; done; echo long > long.txt'),
+        Task("long", run='''{GATE}; echo long > long.txt'''),
         Task("after", run="echo after > after.txt"),
     )
 """
