@@ -270,7 +270,7 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
     node.failures += 0 if event.free else 1
     node.retry_at = None if event.final else event.retry_at
     node.status = "failed" if event.final else "pending"
-    node.continued = event.continued
+    node.continued = event.final and event.continued
     if event.final and event.continued:
         state.done.add(key)
 

@@ -151,6 +151,18 @@ def path_to(node: Node, id: str) -> list[Node] | None:
     return None
 
 
+def is_reached(plan: Plan, state: State, id: str) -> bool:
+    """Whether all that comes before a leaf, in each sequence around it, is over."""
+    path = path_to(plan.root, id)
+    assert path is not None
+    for parent, child in pairwise(path):
+        if not isinstance(parent, Parallel):
+            before = parent.children[: parent.children.index(child)]
+            if not all(is_over(plan, state, other) for other in before):
+                return False
+    return True
+
+
 def leaves(node: Node) -> Iterator[Task | Approval]:
     if isinstance(node, Task | Approval):
         yield node
@@ -188,24 +200,20 @@ def check_decision(plan: Plan, state: State, decision: Decision) -> None:
         assert key not in state.running, f"{key} starts a second time"
         assert key not in state.done, f"{key} is done already"
         assert state.node(key).status not in ("failed", "finished", "skipped")
-        path = path_to(plan.root, key.node)
-        assert path is not None
-        for parent, child in pairwise(path):
-            if not isinstance(parent, Parallel):
-                before = parent.children[: parent.children.index(child)]
-                assert all(is_over(plan, state, other) for other in before), f"{key} starts before its time"
+        assert is_reached(plan, state, key.node), f"{key} starts before its time"
         assert all(need_is_over(plan, state, key.node, need) for need in item.needs), f"{key} starts before its needs"
     if decision.events:
         assert not decision.start, "facts are recorded before anything starts"
     if decision.start:
-        assert not any(node.status == "failed" and not node.continued for node in _rendered(plan, state)), (
-            "something new starts after a failure"
-        )
+        assert not _failed(plan, state), "something new starts after a failure"
     _check_idle_slots(plan, state, decision)
 
 
-def _rendered(plan: Plan, state: State):
-    return [state.node(key_of(plan, state, id)) for id in plan.items]
+def _failed(plan: Plan, state: State) -> list[str]:
+    """Failed nodes whose turn it is. A branch that changes its mind can put new work before one; that comes first."""
+    nodes = {id: state.node(key_of(plan, state, id)) for id in plan.items}
+    failed = [id for id, node in nodes.items() if node.status == "failed" and not node.continued]
+    return [id for id in failed if is_reached(plan, state, id)]
 
 
 def _check_idle_slots(plan: Plan, state: State, decision: Decision) -> None:
