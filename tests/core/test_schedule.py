@@ -79,7 +79,10 @@ def test_a_run_of_any_plan_keeps_every_rule_and_ends(case):
     if state.end == "finished":
         plan = driver.plan()
         assert simulate.is_over(plan, state, plan.root)
-        assert state.failed_children == sorted(str(k) for k, n in state.nodes.items() if n.status == "failed")
+        failed = {key: node for key, node in state.nodes.items() if node.status == "failed"}
+        assert state.failed_children == sorted(str(key) for key, node in failed.items() if node.continued)
+        ended = {simulate.key_of(plan, state, id) for id in plan.items}
+        assert not ended & {key for key, node in failed.items() if not node.continued}, "only what vanished is ignored"
     else:
         assert state.end == "failed"
         assert state.error
