@@ -83,3 +83,8 @@ def rewound_ref(run: str, number: int) -> str:
 
 def branch_ref(run: str, space: str) -> str:
     return f"{BRANCHES}{run}/{space}"
+
+
+def queue_ref(target: str) -> str:
+    """The frame chain of the merge queue of a target branch (a full ref, or a name below refs/heads/)."""
+    return QUEUE + target.removeprefix("refs/heads/")

@@ -45,6 +45,26 @@ class RunSettings(_Section):
     max_concurrency: int = Field(default=4, ge=1, le=64)
 
 
+class LandingSettings(_Section):
+    """How results come home: the merge queue, `smithers land`."""
+
+    style: Literal["merge", "rebase", "squash"] = "merge"
+    branch: str = "smithers/integration"
+    """The branch that queues inside workflows land on; made at the run's base when it is missing."""
+    gates: list[str | list[str]] = []
+    """Commands that must be green on the exact tree that lands; the project's check when none is given."""
+    gate_minutes: float = Field(default=60.0, gt=0)
+    """A gate that takes longer is red."""
+    lanes: int | None = Field(default=None, ge=1, le=64)
+    """Gates at once, at most; what the machine's cores and memory carry when it is not given."""
+    message: str = "{{ title }}{% if body %}\n\n{{ body }}{% endif %}"
+    """Template of the commit message: title, body, ticket, run, branch, style. Trailers are added."""
+    hooks: bool = True
+    """Run the user's pre-commit and commit-msg hooks once, on the commit that lands."""
+    clean: Literal["untracked", "all"] = "untracked"
+    """What is removed from a reused worktree before the next gate; "all" takes ignored files (build caches) too."""
+
+
 class Settings(_Section):
     """The whole file; every key has a default."""
 
@@ -55,3 +75,4 @@ class Settings(_Section):
     """Named fallback chains of agents: smart, fast, implement, review, plan, research, or names of your own."""
     agents: dict[str, AgentSettings] = {}
     worktree: WorktreeSettings = WorktreeSettings()
+    landing: LandingSettings = LandingSettings()
