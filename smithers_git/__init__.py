@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from smithers_git.core.nodes import Sequence as Sequence
     from smithers_git.core.nodes import Task as Task
     from smithers_git.core.nodes import Worktree as Worktree
+    from smithers_git.core.queue_nodes import Land as Land
+    from smithers_git.core.queue_nodes import MergeQueue as MergeQueue
     from smithers_git.core.records import CommandResult as CommandResult
     from smithers_git.core.records import Decision as Decision
+    from smithers_git.core.records import Landing as Landing
     from smithers_git.core.workflow import Context as Context
     from smithers_git.core.workflow import NoInput as NoInput
     from smithers_git.core.workflow import Workflow as Workflow
@@ -34,7 +37,8 @@ _HOMES = {
     "core.nodes": (
         "Approval", "Backoff", "Branch", "Budget", "Loop", "Node", "Parallel", "Ralph", "Sequence", "Task", "Worktree",
     ),
-    "core.records": ("CommandResult", "Decision"),
+    "core.queue_nodes": ("Land", "MergeQueue"),
+    "core.records": ("CommandResult", "Decision", "Landing"),
     "core.workflow": ("Context", "NoInput", "Workflow", "workflow"),
     "errors": ("WorkflowError",),
 }  # fmt: skip

@@ -262,6 +262,8 @@ FILE_LINES, FUNCTION_LINES, PARAMETERS = 400, 60, 5
 # Each with its reason.
 MANY_PARAMETERS = {
     "smithers_git/core/nodes.py:Task.__init__": "the options of a task, all of them keywords with a default",
+    "smithers_git/core/queue_nodes.py:Land.__init__": "those of a landing, in the same way",
+    "smithers_git/core/queue_nodes.py:MergeQueue.__init__": "what its landings have in common",
 }
 
 

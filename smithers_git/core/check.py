@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from smithers_git.core.nodes import MISSING, Approval, Loop, Parallel, Task, Worktree
+from smithers_git.core.queue_nodes import Land
 from smithers_git.errors import WorkflowError
 from smithers_git.names import MAIN, is_node_id, is_space_id
 
@@ -21,7 +22,9 @@ def check(node: Any) -> None:
     if isinstance(node, Task | Approval | Loop) and not (isinstance(node.id, str) and is_node_id(node.id)):
         kind = type(node).__name__
         raise refuse(node, f"{node.id!r} cannot be the id of a {kind}", "use letters, digits and . _ : -")
-    if isinstance(node, Task):
+    if isinstance(node, Land):
+        _land(node)
+    elif isinstance(node, Task):
         _types(node)
         _kind(node)
         _task(node)
@@ -77,6 +80,17 @@ def _task(node: Task) -> None:
         raise refuse(node, f"task {node.id!r} has retries={node.retries}", "use 0 or more")
     if node.run is not None and not node.run:
         raise refuse(node, f"task {node.id!r} has an empty command", "write run=['make', 'test'] or run='make test'")
+
+
+def _land(node: Land) -> None:
+    if node.style not in (None, "merge", "rebase", "squash"):
+        raise refuse(node, f"{node.id!r} has style={node.style!r}", "use 'merge', 'rebase' or 'squash'")
+    for name in ("onto", "name", "title", "ticket"):
+        given = getattr(node, name)
+        if given is not None and (not isinstance(given, str) or not given.strip() or "\n" in given):
+            raise refuse(node, f"{node.id!r} has {name}={given!r}", "use one line of text, or leave it out")
+    if not all(node.entry_gates):
+        raise refuse(node, f"{node.id!r} has an empty gate", "write gates=[['make', 'test']] or gates=['make test']")
 
 
 def _loop(node: Loop) -> None:

@@ -11,6 +11,7 @@ FailureKind = Literal[
     "error",  # a Python function raised
     "invalid",  # the output does not fit its model
     "gate",  # a gate was red
+    "conflict",  # a change that was to land conflicts with the target
     "setup",  # the workspace could not be prepared
     "timeout",
     "idle",

@@ -72,7 +72,8 @@ class Task:
         prompt: text, or a function whose parameters name the nodes that it needs.
         run: a command, as a list of words or one line for the shell; fails on a non-zero exit or at its time limit
             unless `check=False`.
-        call: a Python function; its parameters name the nodes that it needs (`workspace`: the folder to work in).
+        call: a Python function; its parameters name the nodes that it needs (`workspace`: the folder to work in;
+            `checkout`: the top folder of the user's own checkout).
         value: a constant.
         output: pydantic model of the output; required for agents.
         needs: nodes that must be done before this one starts, besides those that prompt or call name.
@@ -80,12 +81,13 @@ class Task:
         timeout: seconds one attempt may take; `idle_timeout`: seconds it may stay silent.
         gates: commands that must be green in the workspace after an attempt of this task.
         cache: reuse the result of an earlier run with the same definition on the same files.
+        same_conversation: in a loop, an agent goes on in the conversation of its last pass instead of a new one.
     """
 
     __slots__ = (
         "agent", "backoff", "budget", "cache", "call", "check", "continue_on_fail", "gates", "id", "idle_timeout",
-        "key", "label", "needs", "needs_approval", "output", "prompt", "retries", "run", "skip_if", "timeout",
-        "value", "where",
+        "key", "label", "needs", "needs_approval", "output", "prompt", "retries", "run", "same_conversation", "skip_if",
+        "timeout", "value", "where",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - the options of design section 3, all of them keywords
@@ -111,6 +113,8 @@ class Task:
         cache: bool = False,
         budget: Budget | None = None,
         label: str | None = None,
+        same_conversation: bool = False,
+        depth: int = 2,
     ) -> None:
         self.id = id
         self.key = TaskKey(id, 0)
@@ -133,10 +137,11 @@ class Task:
         self.cache = cache
         self.budget = budget
         self.label = label or id
-        self.where = _where(2)
+        self.same_conversation = same_conversation
+        self.where = _where(depth)
 
     @property
-    def kind(self) -> Literal["agent", "run", "call", "value"]:
+    def kind(self) -> Literal["agent", "run", "call", "value", "land"]:
         if self.agent:
             return "agent"
         if self.run is not None:
@@ -265,15 +270,17 @@ Ralph = Loop
 class Worktree(_Group):
     """Its children work in a git worktree of their own, branched from the enclosing workspace.
 
-    `branch` names the code branch; without it, it is `smithers/<run>/<id>`.
+    `branch` names the code branch; without it, it is `smithers/<run>/<id>`. `base` names a branch whose tip, at the
+    moment when the worktree is made, it begins at instead; the commit that the run started from while there is none.
     """
 
-    __slots__ = ("branch", "id")
+    __slots__ = ("base", "branch", "id")
 
-    def __init__(self, id: str, *children: Child, branch: str | None = None) -> None:
+    def __init__(self, id: str, *children: Child, branch: str | None = None, base: str | None = None) -> None:
         super().__init__(children)
         self.id = id
         self.branch = branch
+        self.base = base
 
 
 Node = Task | Approval | Sequence | Parallel | Branch | Loop | Worktree

@@ -14,7 +14,7 @@ from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Sequ
 from smithers_git.errors import WorkflowError
 from smithers_git.names import MAIN, identifier
 
-RESERVED = frozenset({"workspace"})
+RESERVED = frozenset({"workspace", "checkout"})
 """Parameter names of `call=` functions that do not name a node."""
 
 
@@ -133,7 +133,7 @@ def _names(plan: Plan, known: frozenset[str]) -> dict[str, list[str]]:
 
 def _link(plan: Plan, item: Item, names: dict[str, list[str]], known: frozenset[str]) -> None:
     node = item.node
-    function = node.summary if isinstance(node, Approval) else (node.prompt if node.agent else node.call)
+    function = node.summary if isinstance(node, Approval) else (node.call or node.prompt)
     if callable(function):
         item.params = _params(item, function, names)
     wanted = dict.fromkeys((*node.needs, *item.params.values()))

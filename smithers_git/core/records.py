@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel
 
 
@@ -23,3 +25,23 @@ class Decision(BaseModel):
     approved: bool
     by: str
     note: str = ""
+
+
+Refusal = Literal["conflict", "red", "hook", "moved", "broken", "ejected"]
+"""Why an entry of a merge queue did not land: it conflicts with the target, a gate is red on the merged tree, a hook of
+the user said no, its branch moved after it entered, a gate could not be run, a person took it out."""
+
+
+class Landing(BaseModel):
+    """The output of a Land task."""
+
+    landed: bool
+    entry: str
+    """Id of the entry in the queue."""
+    onto: str
+    """The branch."""
+    commit: str | None = None
+    """The commit that the branch was moved to."""
+    reason: Refusal | None = None
+    evidence: str = ""
+    """What its author needs to mend it: the conflicting hunks of both sides, or the end of the gate's log."""

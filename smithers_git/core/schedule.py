@@ -102,8 +102,11 @@ def _deadlock(decision: Decision) -> ev.RunFailed:
 
 
 def _fill_slots(walk: _Walk) -> None:
-    free = walk.state.max_concurrency - len(walk.state.running)
+    free = walk.state.max_concurrency - sum(not _lands(walk.plan, key.node) for key in walk.state.running)
     for start, groups in walk.ready:
+        if _lands(walk.plan, start.key.node):  # it waits for its turn in a queue, which has lanes of its own
+            walk.decision.start.append(start)
+            continue
         if free <= 0 or any(group.limit is not None and group.running >= group.limit for group in groups):
             walk.decision.waits.append(Wait(start.key, "slot", "waits for a free slot"))
             continue
@@ -111,6 +114,11 @@ def _fill_slots(walk: _Walk) -> None:
         free -= 1
         for group in groups:
             group.running += 1
+
+
+def _lands(plan: Plan, node: str) -> bool:
+    item = plan.items.get(node)
+    return item is not None and isinstance(item.node, Task) and item.node.kind == "land"
 
 
 def _visit(walk: _Walk, node: Node, groups: tuple[_Group, ...]) -> Outcome:
@@ -159,7 +167,7 @@ def _visit_leaf(walk: _Walk, node: Task | Approval, groups: tuple[_Group, ...]) 
         walk.failed.append(key)
         return "failed"
     if key in state.running:
-        for group in groups:
+        for group in groups if not _lands(walk.plan, node.id) else ():
             group.running += 1
         walk.decision.waits.append(Wait(key, "running", f"attempt {known.attempt} is running"))
         return "open"

@@ -112,6 +112,7 @@ class State:
     spaces: dict[str, SpaceState] = field(default_factory=dict)
     tokens: int = 0
     cost: float = 0.0
+    resumes: int = 0
     resets: int = 0
     """How often nodes were taken back; until then, what is done stays done."""
 
@@ -149,8 +150,8 @@ def _created(state: State, event: ev.RunCreated, at: float) -> None:
 
 
 def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
-    state.pause_requested = False
-    state.cancel_requested = None
+    state.pause_requested, state.cancel_requested = False, None
+    state.resumes += 1
     if state.end in ("failed", "cancelled"):
         state.end, state.error, state.error_hint = None, None, ""
         state.failed_children = []

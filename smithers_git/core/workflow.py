@@ -45,6 +45,8 @@ class Context(Generic[I]):
         """The project's own check command (configured or detected), as recorded when the run started."""
         self.base: str = state.base
         """The commit that the run started from: `git diff` against it shows all that the run has changed."""
+        self.resumes: int = state.resumes
+        """How often the run was resumed so far: what lies outside of it may have changed since the last time."""
         self._state, self._outputs, self._prompts = state, outputs, prompts
         self.reads: set[str] = set()
 

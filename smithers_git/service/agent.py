@@ -68,12 +68,12 @@ def opening(job: Job, profile: Profile) -> str:
     assert job.task.output is not None
     wanted = parse.instructions(job.task.output)
     goes_on = job.session is not None and profile.session.scope != "none"
-    if job.trouble is None and not goes_on:
+    if job.trouble is None and (job.new_pass or not goes_on):
         return f"{job.prompt}\n\n{wanted}"
     trouble = (
         f"The last attempt at this task did not succeed: {job.trouble}" if job.trouble else "You were interrupted."
     )
-    if goes_on:
+    if goes_on and not job.new_pass:
         return f"{trouble}\n\nThe files are as you left them. Go on until the task is done.\n\n{wanted}"
     return f"{job.prompt}\n\n{trouble}\nThe files are as that attempt left them.\n\n{wanted}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -71,13 +71,16 @@ class Dispatcher:
     def _job(self, plain: Job, known: NodeState, arguments: dict[str, Any]) -> Job:
         task = plain.task
         agent = session = None
-        prompt = ""
+        prompt, new_pass = "", False
         if task.agent:
             agent = pools.choose(self.project, task.agent, known.failures)
+            known, new_pass = self._conversation(plain, known, agent)
             session = known.session if known.session_agent == agent else None
             prompt = self._text(task.prompt, arguments, f"the prompt of {task.id!r} raised").strip()
             if not prompt:
                 raise SmithersError(f"{task.where}: the prompt of {task.id!r} is empty", hint="say what is to be done")
+        elif task.kind == "land":
+            prompt = self._text(task.prompt, arguments, f"the body of {task.id!r} raised").strip()
         return Job(
             plain.run,
             plain.key,
@@ -89,9 +92,22 @@ class Dispatcher:
             agent=agent,
             session=session,
             session_total=known.session_total if session else None,
+            new_pass=new_pass,
             trouble=known.error if known.failures else None,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
         )
+
+    def _conversation(self, plain: Job, known: NodeState, agent: str) -> tuple[NodeState, bool]:
+        """What knows the conversation to go on with, and whether that is the one of an earlier pass of the loop."""
+        if known.session or not plain.task.same_conversation:
+            return known, False
+        node, passes = plain.key.node, range(plain.key.iteration - 1, -1, -1)
+        before = (self.chain.state.node(TaskKey(node, number)) for number in passes)
+        found = next((one for one in before if one.session), None)
+        if found is None or found.session_agent != agent or found.space != (plain.space.name if plain.space else None):
+            return known, False
+        told = replace(known, session=found.session, session_agent=agent, session_total=found.session_total)
+        return told, True
 
     def _text(self, prompt: Any, arguments: dict[str, Any], doing: str) -> str:
         if callable(prompt):
@@ -128,8 +144,11 @@ class Dispatcher:
             branch, commit = branch_ref(self.chain.state.run, MAIN), self.chain.state.base
         else:
             place = plan.spaces[name]
-            commit = self._enter(plan, place.parent, made).commit
-            own = place.node.branch
+            own, begins = place.node.branch, place.node.base
+            if begins is None:
+                commit = self._enter(plan, place.parent, made).commit
+            else:
+                commit = self.project.objects.ref(f"refs/heads/{begins}") or self.chain.state.base
             branch = f"refs/heads/{own}" if own else branch_ref(self.chain.state.run, name)
         made.append(ev.SpaceCreated(space=name, branch=branch, commit=commit))
         return Space(name, branch, commit)

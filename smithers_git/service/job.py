@@ -37,6 +37,8 @@ class Job:
     session: str | None = None
     """The conversation to go on with, when the last attempt of this agent left one."""
     session_total: ev.Usage | None = None
+    new_pass: bool = False
+    """The conversation is that of an earlier pass of the loop: it has not heard this prompt yet."""
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     cache_key: str | None = None

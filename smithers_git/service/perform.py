@@ -5,6 +5,7 @@ Runs in a worker thread. Whatever happens to the attempt becomes a Result, never
 
 from __future__ import annotations
 
+import inspect
 import queue
 import shlex
 import threading
@@ -190,6 +191,8 @@ def _call(project: Project, job: Job, result: Result, folder: Path, watch: Watch
     assert call is not None
     if job.space is not None and wants_workspace(job.task):
         arguments["workspace"] = folder
+    if "checkout" in inspect.signature(call).parameters:
+        arguments["checkout"] = project.worktree
     values: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 
     def work() -> None:
