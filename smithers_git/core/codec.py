@@ -38,7 +38,8 @@ class FrameData:
     number: int
     time: float
     owner: Owner
-    events: tuple[ev.Event, ...]
+    events: tuple[Any, ...]
+    """Of a run, or of a merge queue (`core.landing`), whose frames have the same form."""
 
 
 def dumps(value: Any) -> bytes:
@@ -71,7 +72,7 @@ def encode(frame: FrameData) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-class _File(BaseModel):
+class FrameFile(BaseModel):
     """`frame.json` as it is read: strict, so that a damaged frame is refused here and not misread later."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -80,13 +81,20 @@ class _File(BaseModel):
     number: int = Field(ge=0)
     time: float
     owner: Owner
+    events: list[Any]
+
+
+class _RunFile(FrameFile):
     events: list[ev.Event]
 
 
-def decode(data: bytes, where: str) -> FrameData:
-    """The frame in `data`; raises FormatError, naming `where`, when it is damaged or newer than this program."""
+def decode(data: bytes, where: str, kind: type[FrameFile] = _RunFile) -> FrameData:
+    """The frame in `data`; raises FormatError, naming `where`, when it is damaged or newer than this program.
+
+    `kind` says which events it may hold: by default those of a run.
+    """
     try:
-        found = _File.model_validate_json(data)
+        found = kind.model_validate_json(data)
     except ValidationError as error:
         issues = error.errors(include_url=False)
         newer = next((i for i in issues if i["loc"] == ("format",) and i["type"] == "less_than_equal"), None)
