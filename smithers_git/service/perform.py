@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from smithers_git.core import commit_message
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Command, wants_workspace
 from smithers_git.core.records import CommandResult
@@ -109,7 +110,7 @@ class Performer:
         """After every attempt, failed ones included: what it wrote is a commit before anything can touch it."""
         if job.space is None:
             return
-        message = f"{job.key}: attempt {job.attempt}" + (f" failed ({result.kind})" if result.kind else "")
+        message = commit_message.snapshot(str(job.key), job.attempt, result.kind)
         try:
             with self._turns[job.space.name]:
                 parent = self._tips.get(job.space.name, job.space.commit)
