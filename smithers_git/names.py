@@ -11,6 +11,7 @@ OURS = "refs/smithers/"
 RUNS = OURS + "runs/"
 REWOUND = OURS + "rewound/"
 QUEUE = OURS + "queue/"
+ARCHIVE = OURS + "archive"
 BRANCHES = "refs/heads/smithers/"
 
 MAIN = "main"

@@ -27,16 +27,6 @@ class Detached:
     log: Path
 
 
-def go_on(project: Project, run: str) -> Detached | None:
-    """After an answer is in a frame: let the run go on by itself, unless it is paused or over.
-
-    None when nothing was started. A live engine sees the frame, or looks once more after it let go of the lock, so
-    nobody has to resume twice.
-    """
-    state = project.chain(run).state
-    return None if state.pause_requested or state.end is not None else resume(project, run)
-
-
 def resume(project: Project, run: str, *, accept_change: bool = False, revive: bool = False) -> Detached | None:
     """Let a background engine go on with the run; None when a live engine has it already.
 

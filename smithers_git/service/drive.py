@@ -78,7 +78,7 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     chain = project.chain(run)
     with owning(project, run, "up"):
         _drive(project, chain, replace(resume, revive=resume.revive and stopped(chain.state)), drive)
-    while drive.reason is None and chain.state.end is None and project.objects.ref(chain.ref) != chain.tip:
+    while drive.reason is None and chain.state.end is None and chain.moved():
         try:
             with owning(project, run, "up"):
                 _drive(project, chain, Resume(revive=False), drive)

@@ -231,7 +231,7 @@ class Engine:
             try:
                 result = self._results.get(timeout=pause)
             except queue.Empty:
-                if self.project.objects.ref(self.chain.ref) != self.chain.tip:
+                if self.chain.moved():
                     self._reload()
                     return True
                 if wake_at is not None and wake_at <= clock.now():

@@ -66,7 +66,7 @@ class Follower:
         return news
 
     def _frames(self, news: News) -> None:
-        tip = self.project.objects.ref(self.chain.ref)
+        tip = self.project.tip(self._run)
         if tip is None or tip == self._tip:
             return
         for frame in walk(self.project.objects, tip):

@@ -19,6 +19,7 @@ from smithers_git.edge.git.objects import TREE, Objects
 from smithers_git.edge.index import Index, Known
 from smithers_git.errors import FormatError, RunNotFound
 from smithers_git.names import run_ref
+from smithers_git.service import archive
 from smithers_git.service.tree import FrameTree
 
 _REMEMBERED: Final = 512
@@ -71,6 +72,8 @@ class Chain:
         self.owner = owner
         self.index = index
         self.tip: str | None = None
+        self._published: str | None = None
+        """What the run's own ref points at; None for a run that is new, or folded into the archive."""
         self._origin: str | None = None
         """The other run's frame that a fork goes on from, until its own first frame is written."""
         self.state = State()
@@ -96,7 +99,7 @@ class Chain:
 
         Raises RunNotFound when the ref was there before and is gone: nobody can go on with such a run.
         """
-        tip = self.objects.ref(self.ref)
+        tip = self._look()
         if tip is None and self.tip is not None:
             newest = f"git update-ref {self.ref} {self.tip}"
             raise RunNotFound(f"the ref of run {self.run} was removed", hint=f"{newest} brings it back")
@@ -114,6 +117,14 @@ class Chain:
         self._pending, self._files, self._dropped = [], {}, []
         self._values.clear()
         return True
+
+    def _look(self) -> str | None:
+        self._published = self.objects.ref(self.ref)
+        return self._published or archive.tip(self.objects, self.run)
+
+    def moved(self) -> bool:
+        """Whether another process wrote or moved the run since this one looked."""
+        return (self.objects.ref(self.ref) or archive.tip(self.objects, self.run)) != self.tip
 
     def begin_at(self, commit: str) -> None:
         """Begin a new run where another one was: its ref does not exist yet, its history is the other's up to there."""
@@ -180,12 +191,24 @@ class Chain:
             return None
         frame = FrameData(self.run, self.state.number + 1, self._at, self.owner, tuple(self._pending))
         commit = self._write(frame)
-        self.objects.advance(self.ref, self.tip, commit)
+        self._publish(commit)
         self.tip, self.state.number = commit, frame.number
         self._pending, self._files, self._dropped = [], {}, []
         if self.index is not None:
             self.index.record(self.state, commit, cache_rows(commit, frame))
         return commit
+
+    def rewind(self, commit: str) -> None:
+        """Put the run back to an earlier frame of its own; raises as `commit` does."""
+        self._publish(commit)
+        self.reload()
+
+    def _publish(self, commit: str) -> None:
+        if self._published is None and self.tip is not None:
+            archive.bring_back(self.objects, self.run)
+            self._published = self.tip
+        self.objects.advance(self.ref, self._published, commit)
+        self._published = commit
 
     def _write(self, frame: FrameData) -> str:
         objects, tree = self.objects, self.tree

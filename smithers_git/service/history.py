@@ -8,8 +8,8 @@ from typing import Literal
 from smithers_git.core.attempts import Attempt, Attempts
 from smithers_git.core.codec import FrameData
 from smithers_git.errors import UsageError
-from smithers_git.names import REWOUND, TaskKey, parse_key
-from smithers_git.service import runs
+from smithers_git.names import TaskKey, parse_key
+from smithers_git.service import archive, runs
 from smithers_git.service.frames import Frame, walk
 from smithers_git.service.project import Project
 
@@ -37,7 +37,7 @@ class Branch:
 def branches(project: Project, run: str, known: list[Frame]) -> list[Branch]:
     """The forks of a run and the tails that rewinds left, by the frame they begin behind."""
     commits = {frame.commit: frame.data.number for frame in known}
-    found = [_tail(project, name, tip, commits) for name, tip in project.objects.refs(f"{REWOUND}{run}/").items()]
+    found = [_tail(project, name, tip, commits) for name, tip in archive.tails(project.objects, run).items()]
     for view in runs.views(project):
         if view.row.parent == run:
             state = project.chain(view.row.run).state

@@ -83,7 +83,7 @@ def begin(project: Project, request: Request) -> Draft:
     require_writable(project.repository)
     made = draft(project, request)
     chain = made.chain
-    if project.objects.ref(chain.ref) is not None:
+    if project.tip(chain.run) is not None:
         raise RunRefused(
             f"there is already a run {chain.run!r}", hint=f"smithers up --resume {chain.run} goes on with it"
         )

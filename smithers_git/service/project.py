@@ -16,12 +16,14 @@ from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.index import Index
 from smithers_git.edge.lock import FileLock
-from smithers_git.names import RUNS
+from smithers_git.names import RUNS, run_ref
+from smithers_git.service import archive
 
 if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a current index does without
     from smithers_git.core.codec import Owner
     from smithers_git.core.settings import Settings
     from smithers_git.service.frames import Chain
+    from smithers_git.service.workspaces import Workspaces
 
 
 @dataclass
@@ -67,8 +69,20 @@ class Project:
         return Owner(os.getpid(), socket.gethostname())
 
     def tips(self) -> dict[str, str]:
-        """Run to the commit of its newest frame."""
-        return {name.removeprefix(RUNS): tip for name, tip in self.objects.refs(RUNS).items()}
+        """Run to the commit of its newest frame: every run, folded ones too. The one home of this list."""
+        # Refs first: what is folded in between is then found at least once.
+        own = {name.removeprefix(RUNS): tip for name, tip in self.objects.refs(RUNS).items()}
+        return archive.tips(self.objects) | own
+
+    def tip(self, run: str) -> str | None:
+        """The commit of the newest frame of a run; None when there is no such run."""
+        return self.objects.ref(run_ref(run)) or archive.tip(self.objects, run)
+
+    def workspaces(self, run: str) -> Workspaces:
+        """The workspaces of a run."""
+        from smithers_git.service.workspaces import Workspaces
+
+        return Workspaces(self.repository, run, self.settings.worktree)
 
     def chain(self, run: str) -> Chain:
         """The frames of a run; raises RunNotFound."""

@@ -10,8 +10,8 @@ from smithers_git.core import events as ev
 from smithers_git.core.plan import dependents
 from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
-from smithers_git.names import REWOUND, TaskKey, branch_ref, check_run_id, parse_key, rewound_ref, run_ref
-from smithers_git.service import recover, source
+from smithers_git.names import TaskKey, branch_ref, check_run_id, parse_key, rewound_ref
+from smithers_git.service import archive, recover, source
 from smithers_git.service.drive import owning
 from smithers_git.service.frames import Chain, Frame, source_files, walk
 from smithers_git.service.project import Project
@@ -69,8 +69,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
         if left:
             kept = _keep_tail(project, run, chain.tip)
         recover.mark(project, run, [recover.ALL])
-        project.objects.advance(run_ref(run), chain.tip, target.commit)
-        chain.reload()
+        chain.rewind(target.commit)
         restored = _put_back(chain, workspaces)
         recover.unmark(project, run)
         project.index.record(chain.state, target.commit)
@@ -78,7 +77,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
 
 
 def _keep_tail(project: Project, run: str, tip: str) -> str:
-    numbers = [int(name.rpartition("/")[2]) for name in project.objects.refs(f"{REWOUND}{run}/")]
+    numbers = [int(name.rpartition("/")[2]) for name in archive.tails(project.objects, run)]
     name = rewound_ref(run, max(numbers, default=0) + 1)
     project.objects.advance(name, None, tip)
     return name
@@ -113,7 +112,7 @@ def fork(project: Project, parent: str, wanted: Fork) -> Chain:
     number = chain.state.number if wanted.frame is None else wanted.frame
     start = frame_at(project, parent, number)
     run = check_run_id(wanted.run) if wanted.run else project.clock.token(8)
-    if project.objects.ref(run_ref(run)) is not None:
+    if project.tip(run) is not None:
         raise RunRefused(f"there is already a run {run!r}", hint="give another --run-id")
     child = Chain(project.objects, run, project.owner, project.index)
     child.begin_at(start.commit)
@@ -183,11 +182,6 @@ def reset_of(project: Project, chain: Chain, nodes: Sequence[str]) -> ev.TaskRes
             names.append(name)
             restarted |= set(loops) - around
     return ev.TaskReset(nodes=names, reopened=sorted(around), restarted=sorted(restarted), by=project.who())
-
-
-def state_at(project: Project, run: str, number: int) -> State:
-    """The state of an earlier frame."""
-    return project.chain(run).at(frame_at(project, run, number).commit)
 
 
 def key_of(state: State, node: str) -> TaskKey:

@@ -228,11 +228,19 @@ class Objects:
             return
         raise ValueError(f"it is {ref.target}")
 
-    def delete_ref(self, name: str) -> None:
-        """Remove the ref `name`, if it is there; raises as `advance` does."""
-        target = self.ref(name)
-        if target is not None:
-            self._change(name, target, lambda: self._repo.references.delete(name))
+    def delete_ref(self, name: str, expected: str | None = None) -> None:
+        """Remove the ref `name`, if it is there; of `expected` only when it points there. Raises as `advance` does."""
+        found = self.ref(name)
+        if found is None:
+            return
+        target = expected or found
+        self._change(name, target, lambda: self._remove(name, target))
+
+    def _remove(self, name: str, expected: str) -> None:
+        ref = self._repo.references[name]
+        if str(ref.target) != expected:
+            raise ValueError(f"it is {ref.target}")
+        ref.delete()  # libgit2 looks once more, under the lock, that it is what was read here
 
     def _change(self, name: str, expected: str | None, change: Callable[[], None]) -> None:
         # libgit2 refuses in four messages of two exception types when another process was quicker, and refuses at
