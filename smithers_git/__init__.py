@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from smithers_git.core.board import Board as Board
+    from smithers_git.core.board import Card as Card
+    from smithers_git.core.board import Survey as Survey
+    from smithers_git.core.board import blocked_tickets as blocked_tickets
     from smithers_git.core.nodes import Approval as Approval
     from smithers_git.core.nodes import Backoff as Backoff
     from smithers_git.core.nodes import Branch as Branch
@@ -27,20 +31,30 @@ if TYPE_CHECKING:
     from smithers_git.core.records import CommandResult as CommandResult
     from smithers_git.core.records import Decision as Decision
     from smithers_git.core.records import Landing as Landing
+    from smithers_git.core.ticket import Ticket as Ticket
+    from smithers_git.core.ticket import is_ticket_id as is_ticket_id
+    from smithers_git.core.ticket import ticket_problems as ticket_problems
+    from smithers_git.core.ticket import ticket_slug as ticket_slug
     from smithers_git.core.workflow import Context as Context
     from smithers_git.core.workflow import NoInput as NoInput
     from smithers_git.core.workflow import Workflow as Workflow
     from smithers_git.core.workflow import workflow as workflow
     from smithers_git.errors import WorkflowError as WorkflowError
+    from smithers_git.service.tickets import read_tickets as read_tickets
+    from smithers_git.service.tickets import survey_tickets as survey_tickets
+    from smithers_git.service.tickets import write_tickets as write_tickets
 
 _HOMES = {
+    "core.board": ("Board", "Card", "Survey", "blocked_tickets"),
     "core.nodes": (
         "Approval", "Backoff", "Branch", "Budget", "Loop", "Node", "Parallel", "Ralph", "Sequence", "Task", "Worktree",
     ),
     "core.queue_nodes": ("Land", "MergeQueue"),
     "core.records": ("CommandResult", "Decision", "Landing"),
+    "core.ticket": ("Ticket", "is_ticket_id", "ticket_problems", "ticket_slug"),
     "core.workflow": ("Context", "NoInput", "Workflow", "workflow"),
     "errors": ("WorkflowError",),
+    "service.tickets": ("read_tickets", "survey_tickets", "write_tickets"),
 }  # fmt: skip
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

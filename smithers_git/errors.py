@@ -124,6 +124,11 @@ class FormatError(SmithersError):
     when = "a frame was written by a newer version, or is damaged"
 
 
+class TicketError(SmithersError):
+    code = "ticket"
+    when = "a ticket file cannot be read or written, or tickets do not fit together"
+
+
 class AgentError(SmithersError):
     code = "agent"
     when = "an agent is not installed, not logged in or its profile cannot be used"
