@@ -39,6 +39,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy packs/ticket-create/workflow.py
 
 unit: $(WHEEL)
 	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not soak"
