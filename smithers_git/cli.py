@@ -21,8 +21,9 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "up", "graph", "demo", "agents"),
     "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff"),
     "Decide": ("approve", "deny", "cancel", "pause"),
+    "Land": ("land", "queue", "verify"),
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),
-    "Upkeep": ("doctor", "reindex"),
+    "Upkeep": ("doctor", "reindex", "gc"),
 }
 
 

@@ -60,19 +60,25 @@ def run_document(project: Project, state: State) -> dict[str, Any]:
         "cost": round(state.cost, 6),
         "created": iso(state.created),
         "updated": iso(state.updated),
-        "next": next_commands(state, status),
+        "next": next_commands(state, status, folded=_lost_branch(project, state)),
     }
 
 
-def next_commands(state: State, status: runs.RunStatus) -> list[str]:
-    """What to type next, most useful first."""
+def _lost_branch(project: Project, state: State) -> bool:
+    """Whether the branch of the results is gone, as it is of a folded run: their commit still has them."""
+    main = state.spaces.get("main")
+    return main is not None and project.objects.ref(main.branch) is None
+
+
+def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False) -> list[str]:
+    """What to type next, most useful first; with the commit in place of the branch when the run is `folded`."""
     run = state.run
     if status == "waiting":
         waiting = [f"smithers approve {run} --node {key}" for key in state.waiting()]
         return [*waiting, f"smithers diff {run}"]
     if status == "finished":
         main = state.spaces.get("main")
-        branch = main.branch.removeprefix("refs/heads/") if main else None
+        branch = (main.commit[:12] if folded else main.branch.removeprefix("refs/heads/")) if main else None
         return (
             [f"git diff {state.base[:12]}..{branch}", f"git merge {branch}"] if branch else [f"smithers output {run}"]
         )

@@ -17,6 +17,8 @@ _OPERATIONS = (
     "REBASE_HEAD", "BISECT_START", "BISECT_LOG", "BISECT_NAMES", "BISECT_RUN", "BISECT_TERMS", "BISECT_EXPECTED_REV",
     "BISECT_ANCESTORS_OK", "BISECT_FIRST_PARENT", "rebase-merge", "rebase-apply", "sequencer",
 )  # fmt: skip
+SHELF = ".kept"
+"""What the name of a folder of set aside files ends in; it lies beside the worktree and begins with a dot."""
 _BRIEF = 0.5  # seconds; git holds the lock of a small worktree for milliseconds
 _LONG = 120.0  # seconds; `git commit` holds it while a pre-commit hook runs
 
@@ -38,11 +40,11 @@ def restore(checkout: Checkout, branch_ref: str, commit: str) -> list[str]:
     mend(checkout, branch_ref)
     put_on_branch(checkout, branch_ref, commit)
     sound_index(checkout)
-    _gently(checkout, "reset", "--hard", "--quiet", commit)
+    gently(checkout, "reset", "--hard", "--quiet", commit)
     state = inspect(checkout)
     if state.untracked:
         _set_aside(checkout, state.untracked)
-    _gently(checkout, "clean", "-fdq")  # empty folders; one -f, so nested repositories stay
+    gently(checkout, "clean", "-fdq")  # empty folders; one -f, so nested repositories stay
     if any(path + "/" in state.uncovered for path in state.changed):
         _recall_submodules(checkout, state)
     if state.untracked or state.changed:
@@ -89,14 +91,14 @@ def _unlock(lock: Path, folder: Path, began: float) -> None:
     """Remove `lock` unless the git that made it may still be at work in `folder`; then wait for that."""
     while lock.exists():
         waited = time.monotonic() - began
-        if waited > _BRIEF and not _git_works_in(folder):
+        if waited > _BRIEF and not git_works_in(folder):
             lock.unlink(missing_ok=True)
         elif waited > _LONG:
             raise GitError(f"a git process works in {folder} and holds {lock}", hint="wait for it, or end it")
         time.sleep(0.02)
 
 
-def _git_works_in(folder: Path) -> bool:
+def git_works_in(folder: Path) -> bool:
     """Whether a git process has its working directory in `folder`. Only Linux can tell; elsewhere False."""
     for place in Path("/proc").glob("[0-9]*/cwd"):
         try:
@@ -114,19 +116,25 @@ def unfinished(checkout: Checkout) -> bool:
 
 
 @storage_errors
-def put_on_branch(checkout: Checkout, branch_ref: str, commit: str) -> None:
-    """End unfinished merges and rebases, and have HEAD on `branch_ref` at `commit`. Files and index stay."""
+def end_operations(checkout: Checkout) -> None:
+    """End unfinished merges, rebases and the like. HEAD, files and index stay."""
     for name in _OPERATIONS:
         left = checkout.git_dir / name
         if left.is_dir():
             shutil.rmtree(left)
         else:
             left.unlink(missing_ok=True)
+
+
+@storage_errors
+def put_on_branch(checkout: Checkout, branch_ref: str, commit: str) -> None:
+    """End unfinished merges and rebases, and have HEAD on `branch_ref` at `commit`. Files and index stay."""
+    end_operations(checkout)
     checkout.git("symbolic-ref", "-m", "smithers", "HEAD", branch_ref)
     checkout.git("update-ref", "-m", "smithers", branch_ref, commit)
 
 
-def _gently(checkout: Checkout, *args: str) -> None:
+def gently(checkout: Checkout, *args: str) -> None:
     """Run git; when a folder is closed to its owner (an agent's chmod) open all and run it again."""
     done = checkout.try_git(*args)
     if done.code and b"Permission denied" in done.stderr:
@@ -139,7 +147,7 @@ def _gently(checkout: Checkout, *args: str) -> None:
 @storage_errors
 def _set_aside(checkout: Checkout, names: list[str]) -> Path:
     """Move files to a new folder beside the worktree: a rename costs nothing, whatever their size."""
-    shelf = checkout.path.parent / f".{checkout.path.name}.kept"
+    shelf = checkout.path.parent / f".{checkout.path.name}{SHELF}"
     number = 1
     while (shelf / str(number)).exists():
         number += 1

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from smithers_git.edge.git.checkout import Checkout, open_up
+from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, sound_index
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import examine
@@ -25,6 +26,7 @@ from smithers_git.names import BRANCHES
 OURS = "smithers: "
 _WAIT = 120.0  # seconds for all others who make worktrees; one takes about 20 ms
 _NOTHING = "0" * 40
+_GOING = ".going"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def find(repo: Repository, path: Path) -> Checkout | None:
     """
     if path.is_symlink() or not path.is_dir():
         return None
-    record = _record(repo, path)
+    record = record(repo, path)
     return Checkout(path, record) if record else None
 
 
@@ -99,11 +101,25 @@ def add(repo: Repository, path: Path, branch_ref: str, commit: str, *, kept: str
             if other.path == path or other.branch == branch_ref:
                 _make_way(repo, other, path, branch_ref)
         _claim(repo, branch_ref, commit, kept)
-        reason = f"{OURS}{branch_ref.removeprefix(BRANCHES)}, `smithers ps` shows the run"
-        arguments = ("worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", reason)
-        name = branch_ref.removeprefix("refs/heads/")
-        # Absolute paths, because `_record` and tools of the user's compare them (git 2.48 can write relative ones).
-        repo.checkout.git("-c", "worktree.useRelativePaths=false", *arguments, "--", str(path), name)
+        reason = f"{branch_ref.removeprefix(BRANCHES)}, `smithers ps` shows the run"
+        return _make(repo, path, reason, branch_ref.removeprefix("refs/heads/"))
+
+
+def add_detached(repo: Repository, path: Path, commit: str, about: str) -> Checkout:
+    """As `add`, on no branch: HEAD is at `commit`. `about` says what it is for, in `git worktree list`."""
+    path = _room_for(path)
+    with _administration(repo):
+        for other in listing(repo):
+            if other.path == path:
+                _make_way(repo, other, path, "")
+        return _make(repo, path, about, "--detach", commit)
+
+
+def _make(repo: Repository, path: Path, about: str, *what: str) -> Checkout:
+    *options, name = what
+    arguments = ("worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason", OURS + about, *options)
+    # Absolute paths, because `record` and tools of the user's compare them (git 2.48 can write relative ones).
+    repo.checkout.git("-c", "worktree.useRelativePaths=false", *arguments, "--", str(path), name)
     made = find(repo, path)
     if made is None:
         raise GitError(f"git worktree add made nothing at {path}", hint=f"see `git -C {repo.worktree} worktree list`")
@@ -122,18 +138,85 @@ def remove(repo: Repository, path: Path, branch_ref: str, commit: str) -> bool:
     if checkout is None or not holds_only(checkout, branch_ref, commit):
         return False
     with _administration(repo):
-        arguments = ("worktree", "remove", "--force", "--force", "--", str(path))  # twice: it is locked
-        try:
-            repo.checkout.git(*arguments)
-        except StorageError:
-            open_up(path)
-            repo.checkout.git(*arguments)
+        _take_away(repo, path)
     return True
+
+
+@storage_errors
+def _take_away(repo: Repository, path: Path) -> None:
+    """One rename, then git's record, then the files.
+
+    `git worktree remove` deletes in place: killed in between, it leaves a worktree whose files differ from its commit,
+    which nobody could tell from one whose files a person deleted.
+    """
+    going = path.with_name(f".{path.name}{_GOING}")
+    _delete(going)
+    path.rename(going)
+    _forget(repo, path)
+    _delete(going)
+
+
+def leftovers(root: Path) -> list[Path]:
+    """What removals that were killed left of worktrees two levels below `root`; to be ended with `clear`."""
+    return sorted(root.glob(f"*/.*{_GOING}"))
+
+
+@storage_errors
+def clear(repo: Repository, path: Path) -> None:
+    """End a removal that was killed: `path` is one of `leftovers`."""
+    with _administration(repo):
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:  # a folder that an agent closed
+        open_up(path)
+        shutil.rmtree(path)
+
+
+def unchanged(checkout: Checkout, commit: str) -> bool:
+    """As `holds_only`, for a look: nothing is written, not even what would be mended first.
+
+    Raises:
+        GitError: git cannot tell.
+    """
+    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
+        index = Path(folder, "index")
+        if (checkout.git_dir / "index").exists():
+            shutil.copy2(checkout.git_dir / "index", index)
+        private = replace(checkout, index=index)
+        sound_index(private)
+        return _all_in(checkout, inspect(private), commit)
+
+
+@storage_errors
+def discard(repo: Repository, path: Path) -> None:
+    """Delete the detached worktree of ours at `path` with all that is in it. For what can be made again at any time.
+
+    Raises:
+        RepositoryError: what is there has a branch, or is not ours; it is left alone.
+    """
+    path = path.parent.resolve() / path.name
+    with _administration(repo):
+        info = next((one for one in listing(repo) if one.path == path), None)
+        if info is not None and (not info.ours or info.branch):
+            raise RepositoryError(f"{path} is no worktree that may be deleted", hint=f"see git worktree list in {path}")
+        if os.path.lexists(path):
+            _take_away(repo, path)
+        elif info is not None:
+            _forget(repo, path)
 
 
 def holds_only(checkout: Checkout, branch_ref: str, commit: str) -> bool:
     """Whether everything in the worktree that git does not ignore is in `commit` or its history."""
-    state = examine(checkout, branch_ref)
+    return _all_in(checkout, examine(checkout, branch_ref), commit)
+
+
+def _all_in(checkout: Checkout, state: State, commit: str) -> bool:
     if state.uncovered or not state.clean or state.head is None:
         return False
     if state.head == commit:
@@ -195,7 +278,7 @@ def _lives(repo: Repository, path: Path) -> bool:
     )
 
 
-def _record(repo: Repository, path: Path) -> Path | None:
+def record(repo: Repository, path: Path) -> Path | None:
     """Git's own folder about the worktree at `path`."""
     wanted = path.parent.resolve() / path.name / ".git"
     for file in sorted((repo.common_dir / "worktrees").glob("*/gitdir")):
@@ -210,7 +293,7 @@ def _record(repo: Repository, path: Path) -> Path | None:
 @storage_errors
 def _forget(repo: Repository, path: Path) -> None:
     """Delete git's record of a worktree, and nothing else. `git worktree remove` would refuse or delete the files."""
-    record = _record(repo, path)
+    record = record(repo, path)
     if record is not None:
         shutil.rmtree(record)
 

@@ -1,0 +1,275 @@
+"""Clear away what runs leave: worktrees that hold nothing of their own, refs of runs that are over, old runs if asked.
+
+`plan` only looks, and `carry_out` does exactly what a plan says; it looks at each thing once more, under the lock of
+the run, right before it acts. Every step can be cut off anywhere: what is left is what the next plan finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from smithers_git.core.state import State
+from smithers_git.edge.git import worktree
+from smithers_git.edge.git.restore import SHELF
+from smithers_git.edge.git.usage import reachable
+from smithers_git.edge.lock import is_held
+from smithers_git.errors import SmithersError
+from smithers_git.names import BRANCHES, OURS, REWOUND, run_ref
+from smithers_git.service import archive, cost, live, runs
+from smithers_git.service.project import Project
+from smithers_git.service.runs import RunView
+
+Action = Literal["remove worktree", "remove files set aside", "remove leftover", "fold", "prune"]
+
+_SHELVED: Final = "it has files that were set aside when a worktree was put back, which no frame holds"
+_YOUNG: Final = 3600.0
+"""Seconds. Local files of a run that is not there may belong to one that is just being made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for; spans of time in seconds, sizes in bytes."""
+
+    idle: bool = False
+    """Worktrees of runs that wait, are paused or were interrupted too."""
+    set_aside: bool = False
+    """Files that were set aside too when no frame holds them."""
+    fold_after: float = 7 * 86400.0
+    prune_after: float | None = None
+    keep_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do."""
+
+    action: Action
+    run: str
+    target: str
+    """A folder, or for `fold` and `prune` the run."""
+    bytes: int = 0
+    """On the disk; what `prune` lets go of in git is freed by the user's own `git gc`."""
+    space: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that stays although it was looked at, and why."""
+
+    run: str
+    target: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Plan:
+    steps: list[Step] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def plan(project: Project, wanted: Wanted) -> Plan:
+    """What there is to clear away. Nothing is changed."""
+    views, unreadable = runs.survey(project)
+    found = Plan(unreadable=unreadable)
+    doomed = _doomed(project, views, wanted)
+    own, theirs = project.objects.refs(OURS), cost.users_tips(project)
+    now = project.clock.now()
+    root = project.workspaces("").root
+    for path in worktree.leftovers(root):
+        found.steps.append(Step("remove leftover", "", str(path), cost.folder_bytes(path)))
+    for view in views:
+        run = view.row.run
+        over = view.row.end is not None
+        if is_held(project.lock_path(run)):  # a run that is over has an owner too while it is rewound, say
+            continue
+        stuck = _folders(project, view, wanted, found) if over or wanted.idle else True
+        if stuck or not over:
+            continue
+        if run in doomed:
+            found.steps.append(Step("prune", run, run, _frames(project, view, theirs)))
+        elif now - view.row.updated > wanted.fold_after and _has_refs(own, run):
+            found.steps.append(Step("fold", run, run))
+    for path in _strays(project, {view.row.run for view in views} | unreadable.keys()):
+        found.steps.append(Step("remove leftover", path.name, str(path), cost.folder_bytes(path)))
+    return found
+
+
+def _has_refs(own: dict[str, str], run: str) -> bool:
+    return run_ref(run) in own or any(name.startswith(f"{REWOUND}{run}/") for name in own)
+
+
+def _frames(project: Project, view: RunView, theirs: list[str]) -> int:
+    return cost.frame_bytes(project, view.row.run, view.row.tip, theirs) or 0
+
+
+def _folders(project: Project, view: RunView, wanted: Wanted, found: Plan) -> bool:
+    """What to do with the worktrees of one run; says whether something of them stays."""
+    run = view.row.run
+    spaces = project.workspaces(run)
+    folder = spaces.root / run
+    if not folder.is_dir():
+        return False
+    before = len(found.kept)
+    state = project.chain(run).state
+    for name, space in state.spaces.items():
+        path = spaces.path(name)
+        why = _differs(project, path, space.commit)
+        if why is not None:
+            found.kept.append(Kept(run, str(path), why))
+        elif path.exists():
+            found.steps.append(Step("remove worktree", run, str(path), cost.folder_bytes(path), name))
+    for path in sorted(folder.iterdir()):
+        if path.name in state.spaces or path in worktree.leftovers(spaces.root):
+            continue
+        if not path.name.endswith(SHELF):
+            found.kept.append(Kept(run, str(path), "it is no worktree of the run as it stands now"))
+        elif wanted.set_aside or not _loses(project, view.row.tip, path):
+            found.steps.append(Step("remove files set aside", run, str(path), cost.folder_bytes(path)))
+        else:
+            found.kept.append(Kept(run, str(path), f"{_SHELVED}; --set-aside removes them"))
+    return len(found.kept) > before
+
+
+def _differs(project: Project, path: Path, commit: str) -> str | None:
+    """Why a worktree must stay; None when it may go, or is gone."""
+    if not path.exists():
+        return None
+    checkout = worktree.find(project.repository, path)
+    if checkout is None:
+        return "git knows no worktree there"
+    try:
+        same = worktree.unchanged(checkout, commit)
+    except SmithersError as error:
+        return error.message
+    return None if same else "its files differ from the run's last frame, or a repository lies in it"
+
+
+def _loses(project: Project, tip: str, shelf: Path) -> bool:
+    """Whether a folder of files that were set aside holds something that no frame of the run does."""
+    files = [path for path in sorted(shelf.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    if any(path.is_symlink() or not path.is_file() or ".git" in path.parts for path in files):
+        return True
+    known = reachable(project.repository.common_dir, [tip, *archive.tails(project.objects, shelf.parent.name).values()])
+    return any(_blob(path) not in known for path in files)
+
+
+def _blob(path: Path) -> str:
+    """The id that git gives these bytes."""
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
+
+
+def _strays(project: Project, known: set[str]) -> Iterator[Path]:
+    """Local files of runs that are not there any more."""
+    for path in sorted((project.state_dir / "runs").glob("*")):
+        old = project.clock.now() - path.stat().st_mtime > _YOUNG
+        if path.name not in known and old and not is_held(project.lock_path(path.name)) and not live.orphans(path):
+            yield path
+
+
+def _doomed(project: Project, views: list[RunView], wanted: Wanted) -> set[str]:
+    """The runs to prune: over, old or beyond the size, and no run that stays is a fork of them."""
+    if wanted.prune_after is None and wanted.keep_size is None:
+        return set()
+    over = [view for view in views if view.row.end is not None and not is_held(project.lock_path(view.row.run))]
+    doomed: set[str] = set()
+    if wanted.prune_after is not None:
+        limit = project.clock.now() - wanted.prune_after
+        doomed = {view.row.run for view in over if view.row.updated < limit}
+    if wanted.keep_size is not None:
+        theirs = cost.users_tips(project)
+        sizes = {view.row.run: _frames(project, view, theirs) for view in views}
+        total = sum(size for run, size in sizes.items() if run not in doomed)
+        for view in sorted(over, key=lambda view: view.row.updated):
+            if total > wanted.keep_size and view.row.run not in doomed:
+                doomed.add(view.row.run)
+                total -= sizes[view.row.run]
+    parents = {view.row.run: view.row.parent for view in views}
+    while needed := {run for run in doomed if any(parents[child] == run for child in parents.keys() - doomed)}:
+        doomed -= needed
+    return doomed
+
+
+# -- act
+
+
+def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> list[Kept]:
+    """Do what the plan says; `told` hears of each step that was done. Returns what could not be done, with why."""
+    refused: list[Kept] = []
+    worktree.prune(project.repository, project.workspaces("").root)
+    for step in found.steps:
+        lock = project.lock(step.run) if step.run else None
+        if lock is not None and not lock.try_acquire({"doing": "gc"}):
+            refused.append(Kept(step.run, step.target, "another process has taken up the run"))
+            continue
+        try:
+            why = _do(project, step)
+        except SmithersError as error:
+            why = f"{error.message}; {error.hint}" if error.hint else error.message
+        finally:
+            if lock is not None:
+                lock.release()
+        if why is None:
+            told(step)
+        else:
+            refused.append(Kept(step.run, step.target, why))
+    return refused
+
+
+def _do(project: Project, step: Step) -> str | None:
+    """One step; why it was not done, or None."""
+    if step.action in ("remove leftover", "remove files set aside"):
+        path = Path(step.target)
+        worktree.clear(project.repository, path)
+        with suppress(OSError):  # other folders of the run are still there
+            path.parent.rmdir()
+        return None
+    chain = project.chain(step.run)
+    if step.action == "remove worktree":
+        space = chain.state.spaces.get(step.space)
+        gone = space is not None and project.workspaces(step.run).remove(step.space, space.branch, space.commit)
+        return None if gone else "its files were changed just now"
+    folder = project.workspaces(step.run).root / step.run
+    with suppress(OSError):  # an empty one, left by a removal that was killed
+        folder.rmdir()
+    if chain.state.end is None or folder.exists():
+        return "it has gone on, or still has worktrees"
+    assert chain.tip is not None
+    if step.action == "fold":
+        _remove_branches(project, chain.state)
+        refs = archive.tails(project.objects, step.run) | {run_ref(step.run): chain.tip}
+        archive.fold(project.objects, refs, project.clock.now())
+    else:
+        _prune(project, chain.state, chain.tip)
+    return None
+
+
+def _remove_branches(project: Project, state: State) -> None:
+    """The branches of a run that are where its last frame is: that frame keeps their commits."""
+    taken = {info.branch for info in worktree.listing(project.repository)}
+    for space in state.spaces.values():
+        ours = space.branch.startswith(f"{BRANCHES}{state.run}/")
+        if ours and space.branch not in taken and project.objects.ref(space.branch) == space.commit:
+            project.objects.delete_ref(space.branch, space.commit)
+
+
+def _prune(project: Project, state: State, tip: str) -> None:
+    """Let go of a run. Its own ref, or its place in the archive, goes last: until then it is a run to be pruned."""
+    run = state.run
+    _remove_branches(project, state)
+    tails = archive.tails(project.objects, run)
+    for name, oid in tails.items():
+        project.objects.delete_ref(name, oid)
+    folder = project.run_dir(run)
+    if folder.exists():
+        worktree.clear(project.repository, folder)
+    project.objects.delete_ref(run_ref(run), tip)
+    archive.drop(project.objects, {run_ref(run), *tails}, project.clock.now())
+    project.index.remove([run])
+    project.lock_path(run).unlink(missing_ok=True)
