@@ -13,7 +13,7 @@ Gate = str | tuple[str, ...]
 
 Style = Literal["merge", "rebase", "squash"]
 
-_CONTENT: Final = ("name", "head", "gates", "depends_on", "style", "title", "body", "ticket")
+CONTENT: Final = ("name", "head", "gates", "depends_on", "style", "title", "body", "ticket")
 
 
 class Entry(BaseModel):
@@ -51,8 +51,8 @@ def entry_id(target: str, **content: Any) -> str:
         target: the branch that is landed on.
         content: the fields name, head, gates, depends_on, style, title, body and ticket; all of them, no others.
     """
-    if content.keys() != set(_CONTENT):
-        raise TypeError(f"an entry's id is made of {', '.join(_CONTENT)}")
+    if content.keys() != set(CONTENT):
+        raise TypeError(f"an entry's id is made of {', '.join(CONTENT)}")
     text = json.dumps({"target": target, **content}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
