@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import processes
+from kit.starter import Forked
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
@@ -28,11 +29,17 @@ PATIENCE = 60.0
 
 
 class Engine:
-    """A `smithers` process in the repository `repo`, which the test ends itself."""
+    """A `smithers` process in the repository `repo`, which the test ends itself; `cold` has it import all it needs."""
 
-    def __init__(self, repo: Path, *argv: str, log: Path) -> None:
+    def __init__(self, repo: Path, *argv: str, log: Path, cold: bool = False) -> None:
         self.repo = repo
         self._out, self._err = log.with_suffix(".out"), log.with_suffix(".err")
+        self.process: subprocess.Popen[bytes] | Forked
+        if not cold:
+            self._out.touch()  # a test may look before the process has opened it
+            self._err.touch()
+            self.process = Forked(argv, repo, str(self._out), str(self._err))
+            return
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "smithers_git", *argv],
@@ -87,10 +94,10 @@ class Engines:
         self._logs = logs
         self._started: list[Engine] = []
 
-    def start(self, *argv: str, repo: Path | None = None) -> Engine:
+    def start(self, *argv: str, repo: Path | None = None, cold: bool = False) -> Engine:
         """A process that goes on while the test looks."""
         log = self._logs / f"{len(self._started):03d}"
-        engine = Engine(repo or self.repo, *argv, log=log)
+        engine = Engine(repo or self.repo, *argv, log=log, cold=cold)
         self._started.append(engine)
         return engine
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from kit import repos
+from kit.starter import Forked
 
 from smithers_git import cli
 
@@ -155,11 +156,8 @@ class Engine:
     """A real `smithers up` process, ended with the `with` block. `hold` makes commands that keep it busy."""
 
     def __init__(self, repo: Path, *argv: str) -> None:
-        command = [sys.executable, "-m", "smithers_git", "up", *argv]
         self.repo = repo
-        self.process = subprocess.Popen(
-            command, cwd=repo, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        self.process = Forked(("up", *argv), repo)
 
     def __enter__(self) -> Engine:
         return self
@@ -167,7 +165,7 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.wait(30)
 
     def kill(self) -> None:
         """kill -9, as a machine that dies."""

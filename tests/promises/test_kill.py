@@ -115,8 +115,9 @@ class Killer:
 
     def _kill_one(self, run: str, *argv: str) -> None:
         tip = kit.tip(self.repo, run)
-        engine = self.engines.start(*argv)
-        if self.chance.random() < 0.85:  # most of a short life is importing Python: kill there only now and then
+        cold = self.chance.random() >= 0.85  # most of a short life is importing Python: kill there only now and then
+        engine = self.engines.start(*argv, cold=cold)
+        if not cold:
             kit.until_moved(engine, run, tip)
             kit.pause(self.chance.expovariate(1 / 0.12))
         else:

@@ -1,0 +1,83 @@
+"""Processes of `smithers` that begin with everything imported: most of a short life is importing Python."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pkgutil
+import runpy
+import sys
+from functools import cache
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+import smithers_git
+
+_LAZY = ("jinja2", "sqlite_utils", "tomlkit", "rich.console", "rich.table")
+"""What our modules import only when they need it, and every run needs."""
+
+
+class Forked:
+    """A process of its own, with the part of the interface of `subprocess.Popen` that the tests use.
+
+    It is forked from a server without threads that has imported our modules, and then runs `python -m smithers_git`
+    like any other: own session, own folder, environment and files, exit code and signals.
+    """
+
+    def __init__(self, argv: tuple[str, ...], folder: Path, out: str = os.devnull, err: str = os.devnull) -> None:
+        told = (argv, str(folder), dict(os.environ), out, err)
+        # A daemon is what multiprocessing ends, not waits for, when the test session ends.
+        self._process: BaseProcess = _server().Process(target=_live, args=told, daemon=True)
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it lives."""
+        return self._process.exitcode
+
+    def wait(self, seconds: float) -> int:
+        self._process.join(seconds)
+        code = self._process.exitcode
+        if code is None:
+            raise TimeoutExpired("smithers", seconds)
+        return code
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+@cache
+def _server() -> ForkServerContext:
+    """The context whose server has imported our modules; the server ends with this process."""
+    ours = [found.name for found in pkgutil.walk_packages(smithers_git.__path__, "smithers_git.")]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", *(name for name in ours if not name.endswith("__main__")), *_LAZY])
+    return context
+
+
+def _live(argv: tuple[str, ...], folder: str, environ: dict[str, str], out: str, err: str) -> None:
+    """Be `python -m smithers_git`, in the forked process."""
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    for number, name, flags in (
+        (0, os.devnull, os.O_RDONLY),
+        (1, out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+        (2, err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+    ):
+        opened = os.open(name, flags, 0o666)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.argv = ["smithers", *argv]
+    sys.path.insert(0, folder)
+    runpy.run_module("smithers_git", run_name="__main__")
