@@ -73,8 +73,8 @@ def find(repo: Repository, path: Path) -> Checkout | None:
     """
     if path.is_symlink() or not path.is_dir():
         return None
-    record = record(repo, path)
-    return Checkout(path, record) if record else None
+    known = record(repo, path)
+    return Checkout(path, known) if known else None
 
 
 def add(repo: Repository, path: Path, branch_ref: str, commit: str, *, kept: str | None = None) -> Checkout:
@@ -293,9 +293,9 @@ def record(repo: Repository, path: Path) -> Path | None:
 @storage_errors
 def _forget(repo: Repository, path: Path) -> None:
     """Delete git's record of a worktree, and nothing else. `git worktree remove` would refuse or delete the files."""
-    record = record(repo, path)
-    if record is not None:
-        shutil.rmtree(record)
+    known = record(repo, path)
+    if known is not None:
+        shutil.rmtree(known)
 
 
 def _claim(repo: Repository, branch_ref: str, commit: str, kept: str | None) -> None:
