@@ -18,7 +18,7 @@ INCLUDE = ".worktreeinclude"
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
     """One thing to place: `name` is its place in the worktree, `rule` the line that asked for it."""
 
     name: str
@@ -39,13 +39,13 @@ def furnish(main: Checkout, made: Checkout, settings: WorktreeSettings) -> None:
         StorageError: something cannot be read or written.
     """
     try:
-        items = [
+        missing = [
             item
-            for item in _items(main, settings)
+            for item in items(main, settings)
             if not os.path.lexists(made.path / item.name) and _stays_inside(made.path, item)
         ]
-        _refuse_visible(made, items)
-        for item in items:
+        _refuse_visible(made, missing)
+        for item in missing:
             _place(made.path / item.name, item)
     except OSError as error:
         raise StorageError(
@@ -53,10 +53,11 @@ def furnish(main: Checkout, made: Checkout, settings: WorktreeSettings) -> None:
         ) from error
 
 
-def _items(main: Checkout, settings: WorktreeSettings) -> Iterator[_Item]:
+def items(main: Checkout, settings: WorktreeSettings) -> Iterator[Item]:
+    """What the settings and `.worktreeinclude` name, as it is now. Raises ConfigError."""
     for pattern in settings.symlink:
         for path in _matches(main.path, pattern, "symlink"):
-            yield _Item(str(path.relative_to(main.path)), path, link=True, rule=f"symlink = {pattern!r}")
+            yield Item(str(path.relative_to(main.path)), path, link=True, rule=f"symlink = {pattern!r}")
     for pattern in settings.copy_:
         for path in _matches(main.path, pattern, "copy"):
             yield from _files(main.path, path, f"copy = {pattern!r}")
@@ -89,20 +90,20 @@ def _inside(root: Path, path: Path, rule: str) -> None:
         )
 
 
-def _files(root: Path, path: Path, rule: str) -> Iterator[_Item]:
+def _files(root: Path, path: Path, rule: str) -> Iterator[Item]:
     """`path` itself, or all files and links below it when it is a folder."""
     if not path.is_dir():
-        yield _Item(str(path.relative_to(root)), path.resolve(), link=False, rule=rule)
+        yield Item(str(path.relative_to(root)), path.resolve(), link=False, rule=rule)
         return
     for folder, folders, names in os.walk(path):
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in sorted([*names, *links]):
             below = Path(folder, name)
             if below.is_symlink() or below.is_file():  # neither sockets nor devices
-                yield _Item(str(below.relative_to(root)), below, link=False, rule=rule)
+                yield Item(str(below.relative_to(root)), below, link=False, rule=rule)
 
 
-def _stays_inside(worktree: Path, item: _Item) -> bool:
+def _stays_inside(worktree: Path, item: Item) -> bool:
     """True, or ConfigError when a link in the worktree would have it written somewhere else."""
     if not (worktree / item.name).parent.resolve().is_relative_to(worktree.resolve()):
         raise ConfigError(
@@ -112,7 +113,7 @@ def _stays_inside(worktree: Path, item: _Item) -> bool:
     return True
 
 
-def _refuse_visible(made: Checkout, items: list[_Item]) -> None:
+def _refuse_visible(made: Checkout, items: list[Item]) -> None:
     hidden = ignored(made, [item.name for item in items])
     for item in items:
         if item.name not in hidden:
@@ -124,7 +125,7 @@ def _refuse_visible(made: Checkout, items: list[_Item]) -> None:
             )
 
 
-def _place(target: Path, item: _Item) -> None:
+def _place(target: Path, item: Item) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if item.link:
         target.symlink_to(item.source)

@@ -26,11 +26,12 @@ def sync_objects(checkout: Checkout, new: str, old: str) -> None:
     loose = [path for name in names if (path := objects / name[:2] / name[2:]).exists()]
     if loose:
         with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(_sync, loose))
-            list(pool.map(_sync, {objects, *(path.parent for path in loose)}))
+            list(pool.map(flush, loose))
+            list(pool.map(flush, {objects, *(path.parent for path in loose)}))
 
 
-def _sync(path: os.PathLike[str]) -> None:
+def flush(path: os.PathLike[str]) -> None:
+    """Have a file, or the list of names in a folder, on the disk. What is missing is fine."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,0 +1,365 @@
+"""Moving a branch of the user's, and having the worktrees that have it checked out follow, as a fast-forward would.
+
+Nothing here forces, stashes or overwrites: what stands in the way is named, with what to type, and is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from smithers_git.edge.git import worktree
+from smithers_git.edge.git.checkout import Checkout
+from smithers_git.edge.git.command import complaint, failure, storage_errors
+from smithers_git.edge.git.durable import flush, sync_objects
+from smithers_git.edge.git.repository import Repository
+from smithers_git.edge.git.restore import git_works_in
+from smithers_git.errors import RefMoved
+
+_NOTHING: Final = "0" * 40
+_BRIEF: Final = 0.5
+"""Seconds. An editor's `git status` holds the lock of the index for milliseconds."""
+
+_UNFINISHED: Final = (
+    ("rebase-merge", "a rebase"),
+    ("rebase-apply", "a rebase or git am"),
+    ("MERGE_HEAD", "a merge"),
+    ("CHERRY_PICK_HEAD", "a cherry-pick"),
+    ("REVERT_HEAD", "a revert"),
+    ("sequencer", "a cherry-pick or revert"),
+    ("BISECT_LOG", "a bisect"),
+)
+_LONG: Final = 30.0
+"""Seconds for a git that is alive: it may be the one that a killed process of ours started to follow."""
+_QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0"}
+
+
+# -- the branch
+
+
+def move(repo: Repository, branch_ref: str, before: str | None, commit: str, message: str) -> None:
+    """Compare-and-swap: move the branch from `before` (None: it does not exist yet) to `commit`.
+
+    Objects and ref are on the disk when it returns. The reflog of the branch gets `message`, and so does HEAD's in the
+    worktree that has the branch checked out. No files change: that is `follow`.
+
+    Raises:
+        RefMoved: the branch is not at `before`.
+        GitError: git refuses, say because another process keeps the ref locked.
+    """
+    holders = [one for one in checkouts(repo, branch_ref) if one.path.is_dir()]
+    at = holders[0] if holders else repo.checkout  # git writes the reflog of HEAD of the worktree that it runs in
+    if before is not None:
+        sync_objects(at, commit, before)
+    done = at.try_git("update-ref", "-m", message, branch_ref, commit, before or _NOTHING)
+    if not done.code:
+        flush((repo.common_dir / branch_ref).parent)
+        return
+    now = repo.checkout.resolve(branch_ref)
+    if now != before:
+        raise RefMoved(f"{branch_ref} is at {now or 'no commit'}, not at {before or 'no commit'}: somebody moved it")
+    raise failure(repo.worktree, ("update-ref", branch_ref), done)
+
+
+# -- who has it checked out
+
+
+def checkouts(repo: Repository, branch_ref: str) -> list[Checkout]:
+    """The worktrees that have the branch checked out, or that go back to it when their rebase or bisect ends.
+
+    One whose folder is missing counts when somebody locked it, which says that it comes back: its files would then
+    undo what was moved meanwhile. Worktrees of ours are made again from the branch, so they do not count then.
+    """
+    found = []
+    for number, info in enumerate(worktree.listing(repo)):
+        checkout = _checkout(repo, info, main=number == 0)
+        if checkout is None or (info.branch != branch_ref and branch_ref not in _detached_from(checkout.git_dir)):
+            continue
+        if checkout.path.is_dir() or (info.reason is not None and not info.ours):
+            found.append(checkout)
+    return found
+
+
+def _checkout(repo: Repository, info: worktree.WorktreeInfo, *, main: bool) -> Checkout | None:
+    if info.bare:
+        return None
+    if main:
+        return repo.checkout if repo.git_dir == repo.common_dir else Checkout(info.path, repo.common_dir)
+    git_dir = worktree.record(repo, info.path)
+    return Checkout(info.path, git_dir) if git_dir else None
+
+
+def _detached_from(git_dir: Path) -> set[str]:
+    """The branch on which a rebase or bisect began."""
+    found = set()
+    for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
+        try:
+            text = os.fsdecode((git_dir / name).read_bytes()).strip()
+        except OSError:
+            continue
+        found.add(text if text.startswith("refs/") else f"refs/heads/{text}")
+    return found
+
+
+# -- whether it may follow
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a checkout stands between two commits. Paths are relative to its top.
+
+    Attributes:
+        staged: entries of the index that are neither as in the old nor as in the new commit.
+        changed: files that differ from the index; of submodules only the recorded commit counts.
+        between: what differs between the two commits.
+        added: those of them that only the new one has.
+        behind: those of them that are in the index as in the old commit.
+    """
+
+    staged: list[str]
+    changed: list[str]
+    between: list[str]
+    added: list[str]
+    behind: list[str]
+
+
+@storage_errors
+def obstacle(checkout: Checkout, old: str, new: str) -> str | None:
+    """Why the files could not follow from commit `old` to `new`; None when they could.
+
+    The answer names files and says what to type; it goes on the sentence "BRANCH is checked out in PATH, and". Nothing
+    is written, neither the index nor a lock. Untracked files that are not in the way are fine.
+
+    Raises:
+        GitError: git cannot tell, say because the index is damaged.
+    """
+    path = checkout.path
+    if not path.is_dir():
+        return f"that folder is missing but locked, so it may come back: if it will not, git worktree unlock {path}"
+    why = _unfinished(checkout) or _locked(checkout, _BRIEF)
+    if why is not None:
+        return why
+    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
+        private = _private(checkout, Path(folder, "index"))
+        look = _look(private, old, new)
+        if look.staged:
+            return f"changes are staged there in {_some(look.staged)}: commit them first, git -C {path} commit"
+        if look.changed:
+            return f"there are uncommitted changes in {_some(look.changed)}: commit them first, git -C {path} commit -a"
+        in_way = _in_the_way(private, look.added, old)
+        if in_way:
+            return f"untracked files are in the way there: move {_some(in_way)} out of {path}"
+        # git's own word on it: it knows more cases than we, say a submodule that becomes a folder.
+        done = private.try_git("read-tree", "-n", "-m", "-u", old, new, env=_QUIET)
+        if done.code:
+            return f"git would refuse: {complaint(os.fsdecode(done.stderr))}: see git -C {path} status"
+    return None
+
+
+def _unfinished(checkout: Checkout) -> str | None:
+    for name, what in _UNFINISHED:
+        if (checkout.git_dir / name).exists():
+            return f"{what} is not finished there: see git -C {checkout.path} status"
+    return None
+
+
+def _locked(checkout: Checkout, patience: float) -> str | None:
+    """Whether somebody holds the lock of the index for longer than `patience`, in seconds."""
+    lock = checkout.git_dir / "index.lock"
+    began = time.monotonic()
+    while lock.exists():
+        waited = time.monotonic() - began
+        if waited > _BRIEF and not git_works_in(checkout.path):
+            return f"{lock} is left there, from a git that died, it seems: if none runs, rm {lock}"
+        if waited > patience:
+            return f"a git process works there and holds {lock}: wait for it"
+        time.sleep(0.02)
+    return None
+
+
+def _private(checkout: Checkout, index: Path) -> Checkout:
+    """The same files with a copy of the index: git may refresh that one without the user's being touched."""
+    private = replace(checkout, index=index)
+    if (checkout.git_dir / "index").exists():
+        # With its time: git takes files that are not older than the index for possibly changed.
+        shutil.copy2(checkout.git_dir / "index", index)
+    return private
+
+
+def _look(checkout: Checkout, old: str, new: str) -> _Look:
+    """Compare; refreshes the index of `checkout`, so that a file that was only touched does not count as changed."""
+    done = checkout.try_git("update-index", "-q", "--refresh", env=_QUIET)
+    if done.code > 1:  # 1: some differ
+        raise failure(checkout.path, ("update-index", "--refresh"), done)
+    cached = ("diff-index", "--cached", "-z", "--name-only", "--no-renames")
+    not_old = _paths(checkout, *cached, old)
+    not_new = set(_paths(checkout, *cached, new)) if not_old else set()
+    changed = _paths(checkout, "diff-files", "-z", "--name-only", "--ignore-submodules=all")
+    compare = ("diff-tree", "-r", "-z", "--name-only", "--no-renames")
+    between = _paths(checkout, *compare, old, new)
+    return _Look(
+        staged=[name for name in not_old if name in not_new],
+        changed=sorted(set(changed)),
+        between=between,
+        added=_paths(checkout, *compare, "--diff-filter=A", old, new),
+        behind=sorted(set(between) - set(not_old)),
+    )
+
+
+def _paths(checkout: Checkout, *args: str) -> list[str]:
+    return [name for name in checkout.git(*args, env=_QUIET).split("\0") if name]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _in_the_way(checkout: Checkout, added: Iterable[str], old: str) -> list[str]:
+    """Untracked files and folders where `added` files would go. Ignored ones count: git itself would overwrite them."""
+    found: list[str] = []
+    suspects = [(name, blocker) for name in added if (blocker := _blocker(checkout.path, name)) is not None]
+    if not suspects:
+        return []
+    fold = checkout.try_git("config", "--type=bool", "core.ignoreCase").stdout.strip() == b"true"
+    listed = _paths(checkout, "ls-tree", "-r", "-z", "--name-only", "--full-tree", old)
+    tracked = {name.casefold() if fold else name for name in listed}
+    for _, blocker in suspects:
+        inside = [blocker]
+        if _is_folder(checkout.path / blocker):
+            inside = [
+                str(Path(folder, name).relative_to(checkout.path))
+                for folder, _, names in os.walk(checkout.path / blocker)
+                for name in names
+            ]
+        found += [name for name in inside if (name.casefold() if fold else name) not in tracked]
+    return sorted(set(found))
+
+
+def _blocker(root: Path, name: str) -> str | None:
+    """What lies where the file `name`, or one of the folders around it, has to be made."""
+    parts = name.split("/")
+    for end in range(1, len(parts)):
+        part = "/".join(parts[:end])
+        if not os.path.lexists(root / part):
+            return None
+        if not _is_folder(root / part):
+            return part
+    return name if os.path.lexists(root / name) else None
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+# -- following
+
+
+@storage_errors
+def follow(checkout: Checkout, old: str, new: str) -> str | None:
+    """Bring index and files from commit `old` to `new`, where the branch is by now.
+
+    It is git's own two-way merge: filters, sparse patterns and line ends apply, submodules stay where they are. Git
+    looks at all files before it writes the first. A second call completes what a kill or a failing filter cut off.
+
+    Returns:
+        None when it has followed, or had before; else why not and what to type. Then nothing of the user's was
+        overwritten.
+    """
+    path = checkout.path
+    if not path.is_dir():
+        return f"that folder is missing; when it is back: {_complete(checkout, old, new)}"
+    why = _unfinished(checkout) or _locked(checkout, _LONG)
+    if why is not None:
+        return f"{why}; then {_complete(checkout, old, new)}"
+    look = _look(checkout, old, new)
+    if not look.behind and (not look.between or set(look.between) - set(look.staged)):
+        return None  # the index is written last and at once, so all is done; the user may have gone on since
+    if look.staged:
+        return f"changes are staged there in {_some(look.staged)}: {_by_hand(checkout, old, new, look.staged)}"
+    foreign = [name for name in look.changed if name in set(look.between)]
+    left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
+    if left:
+        return f"{_some(left)} there is yours: {_by_hand(checkout, old, new, left)}"
+    done = checkout.try_git("read-tree", "-m", "-u", old, new)
+    if done.code:
+        said = complaint(os.fsdecode(done.stderr))
+        return f"git refuses ({said}): mend that, then {_complete(checkout, old, new)}"
+    return _shortfall(checkout, old, new)
+
+
+def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
+    """Take for written those of `names` that hold what `new` has; returns the others, which are the user's own.
+
+    The index is written last, so a `follow` that was cut off leaves the old one, while some files are new already.
+    Missing files are nobody's: git takes no offence at them.
+    """
+    if not names:
+        return []
+    rows = {row.partition("\t")[2]: row for row in _paths(checkout, "ls-tree", "-r", "-z", "--full-tree", new)}
+    whole: list[str] = []
+    own: list[str] = []
+    for name in names:
+        path = checkout.path / name
+        if not os.path.lexists(path):
+            continue
+        there = None
+        if not _is_folder(path):
+            there = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        row = rows.get(name)
+        if there is not None and row is not None and there == _written_as(checkout, new, name, row):
+            whole.append(row)
+        else:
+            own.append(name)
+    if not own:
+        checkout.git("update-index", "-z", "--index-info", input=b"".join(os.fsencode(row) + b"\0" for row in whole))
+        checkout.try_git("update-index", "-q", "--refresh")
+    return own
+
+
+def _written_as(checkout: Checkout, new: str, name: str, row: str) -> bytes | None:
+    """The bytes that a checkout of `new` writes to the file; None for a submodule."""
+    mode, kind, oid = row.partition("\t")[0].split(" ")
+    if kind != "blob":
+        return None
+    words = ("cat-file", "blob", oid) if mode == "120000" else ("cat-file", "--filters", f"{new}:{name}")
+    done = checkout.try_git(*words)
+    return None if done.code else done.stdout
+
+
+def _shortfall(checkout: Checkout, old: str, new: str) -> str | None:
+    """What git says it has done but has not: it only warns of a file that it could not remove."""
+    changed = set(_paths(checkout, "diff-files", "-z", "--name-only", "--ignore-submodules=all"))
+    compare = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+    wrong = [name for name in _paths(checkout, *compare) if name in changed]
+    gone = _paths(checkout, *compare[:-2], "--diff-filter=D", "--ignore-submodules=all", old, new)
+    wrong += [name for name in gone if os.path.lexists(checkout.path / name) and not _is_folder(checkout.path / name)]
+    if wrong:
+        return f"{_some(wrong)} could not be written or removed there: see git -C {checkout.path} status"
+    return None
+
+
+def _complete(checkout: Checkout, old: str, new: str) -> str:
+    return f"git -C {quote(str(checkout.path))} read-tree -m -u {old} {new}"
+
+
+def _by_hand(checkout: Checkout, old: str, new: str, names: list[str]) -> str:
+    """Commands that keep the user's `names`, and then follow."""
+    git = f"git -C {quote(str(checkout.path))}"
+    known = [quote(name) for name in names if checkout.resolve(f"{old}:{name}")]
+    aside = [name for name in names if not checkout.resolve(f"{old}:{name}") and (checkout.path / name).exists()]
+    steps = [f"mv {quote(str(checkout.path / name))} {quote(str(checkout.path / name) + '.mine')}" for name in aside]
+    if known:
+        files = " ".join(known)
+        steps += [f"{git} diff --binary {old} -- {files} > mine.patch", f"{git} checkout {old} -- {files}"]
+    steps.append(_complete(checkout, old, new))
+    if known:
+        steps.append(f"{git} apply --3way - < mine.patch")
+    return " && ".join(steps)
