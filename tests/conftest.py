@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def _sealed_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("TZ", "UTC")
         patch.setenv("TERM", "dumb")
+        # `python3` is this one: a version manager's shim in its place takes seven times as long, and may be too old.
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
         _settle(patch, tmp_path_factory.mktemp("home"))
         patch.setattr(repos, "templates", tmp_path_factory.mktemp("templates"))
         yield
