@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -72,6 +73,16 @@ def identifier(node: str) -> str:
 def file_name(node: str) -> str:
     """`node` as one path component that every file system can hold (a colon cannot be in one on Windows)."""
     return node.replace(":", "%3A")
+
+
+def slug(run: str, space: str) -> str:
+    """A name of the workspace that a host and a compose project can have: a-z, 0-9 and dashes, at most 40 characters.
+
+    The digits at its end keep apart what reads the same: run `a`, space `b-c` and run `a-b`, space `c`.
+    """
+    digest = hashlib.sha256(f"{run}/{space}".encode()).hexdigest()[:6]
+    text = re.sub(r"[^a-z0-9]+", "-", f"{run}-{space}".lower()).strip("-")
+    return f"{text[:33].rstrip('-')}-{digest}"
 
 
 def run_ref(run: str) -> str:

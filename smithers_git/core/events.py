@@ -235,6 +235,10 @@ class SpaceCreated(_Record):
     branch: str
     """Full ref name of the code branch."""
     commit: str
+    slug: str | None = None
+    """Name of the workspace as a host or a compose project; None in frames of older programs."""
+    port: int | None = None
+    """First port of its block where it was made. Another machine may have to give it another one."""
 
 
 class SpaceSaved(_Record):

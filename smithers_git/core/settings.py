@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Section(BaseModel):
@@ -41,6 +41,22 @@ class AgentSettings(_Section):
     """Further arguments, put after the profile's own."""
 
 
+class PortSettings(_Section):
+    """Which ports workspaces get: each a block of its own, below those that Linux gives to outgoing connections."""
+
+    first: int = Field(default=20_000, ge=1024, le=65_535)
+    block: int = Field(default=10, ge=1, le=1000)
+    """Ports of one workspace."""
+    count: int = Field(default=1000, ge=1)
+    """Blocks: the number of workspaces at once, of all repositories of the user."""
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> PortSettings:
+        if self.first + self.block * self.count > 65_536:
+            raise ValueError(f"{self.count} blocks of {self.block} from {self.first} on go beyond port 65535")
+        return self
+
+
 class RunSettings(_Section):
     max_concurrency: int = Field(default=4, ge=1, le=64)
 
@@ -75,4 +91,5 @@ class Settings(_Section):
     """Named fallback chains of agents: smart, fast, implement, review, plan, research, or names of your own."""
     agents: dict[str, AgentSettings] = {}
     worktree: WorktreeSettings = WorktreeSettings()
+    ports: PortSettings = PortSettings()
     landing: LandingSettings = LandingSettings()

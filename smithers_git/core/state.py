@@ -72,6 +72,8 @@ class SpaceState:
     branch: str
     commit: str
     base: str
+    slug: str | None = None
+    port: int | None = None
 
 
 @dataclass(slots=True)
@@ -357,7 +359,7 @@ def _approval_decided(state: State, event: ev.ApprovalDecided, at: float) -> Non
 
 
 def _space_created(state: State, event: ev.SpaceCreated, at: float) -> None:
-    state.spaces[event.space] = SpaceState(event.branch, event.commit, event.commit)
+    state.spaces[event.space] = SpaceState(event.branch, event.commit, event.commit, event.slug, event.port)
 
 
 def _space_saved(state: State, event: ev.SpaceSaved, at: float) -> None:

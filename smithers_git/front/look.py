@@ -11,11 +11,10 @@ from smithers_git.core.state import NodeState, State
 from smithers_git.edge import output
 from smithers_git.front import summary
 from smithers_git.front.words import count, money
-from smithers_git.names import TaskKey
+from smithers_git.names import TaskKey, slug
 from smithers_git.service import runs
 from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
-from smithers_git.service.workspaces import Workspaces
 
 STYLES: Final = {
     "finished": "green",
@@ -94,7 +93,7 @@ def _approvals(state: State) -> list[dict[str, Any]]:
 
 
 def _workspaces(project: Project, state: State) -> list[dict[str, Any]]:
-    spaces = Workspaces(project.repository, state.run, project.settings.worktree)
+    spaces = project.workspaces(state.run)
     return [
         {
             "name": name,
@@ -102,9 +101,16 @@ def _workspaces(project: Project, state: State) -> list[dict[str, Any]]:
             "commit": space.commit,
             "path": str(spaces.path(name)),
             "exists": spaces.path(name).is_dir(),
+            "slug": space.slug or slug(state.run, name),
+            "ports": _ports(project, spaces.ports.find(spaces.path(name)) or space.port),
         }
         for name, space in state.spaces.items()
     ]
+
+
+def _ports(project: Project, first: int | None) -> list[int] | None:
+    """First and last port of a workspace: those it has on this machine, else those it was made with."""
+    return None if first is None else [first, first + project.settings.ports.block - 1]
 
 
 def _head(project: Project, state: State, document: dict[str, Any]) -> None:
@@ -162,6 +168,8 @@ def _print_rest(document: dict[str, Any], now: float, state: State) -> None:
     spaces = []
     for space in document["workspaces"]:
         spaces.append(f"{space['name']}  {space['branch']}  {space['commit'][:12]}")
+        if space["ports"]:
+            spaces.append(f"    {space['slug']}, ports {space['ports'][0]} to {space['ports'][1]}")
         spaces.append(f"    {space['path']}" + ("" if space["exists"] else "  (not there; a resume makes it again)"))
     _section("workspaces", spaces)
     _section("next", document["next"])

@@ -49,9 +49,10 @@ class Dispatcher:
         assert isinstance(task, Task)
         known = self.chain.state.node(key)
         attempt = known.attempt + 1
-        space, made = self._space(plan, item)
-        plain = Job(self.chain.run, key, attempt, task, space)
+        plain, made = Job(self.chain.run, key, attempt, task, None), list[ev.Event]()
         try:
+            space, made = self._space(plan, item)
+            plain = replace(plain, space=space)
             arguments = self._arguments(plan, item)
             job = self._job(plain, known, arguments)
         except SmithersError as error:
@@ -139,7 +140,7 @@ class Dispatcher:
         """The workspace `name`; one that does not exist yet begins at the tip of the one around it."""
         known = self.chain.state.spaces.get(name)
         if known is not None:
-            return Space(name, known.branch, known.commit)
+            return Space(name, known.branch, known.commit, known.port)
         if name == MAIN:
             branch, commit = branch_ref(self.chain.state.run, MAIN), self.chain.state.base
         else:
@@ -150,8 +151,9 @@ class Dispatcher:
             else:
                 commit = self.project.objects.ref(f"refs/heads/{begins}") or self.chain.state.base
             branch = f"refs/heads/{own}" if own else branch_ref(self.chain.state.run, name)
-        made.append(ev.SpaceCreated(space=name, branch=branch, commit=commit))
-        return Space(name, branch, commit)
+        address = self.project.workspaces(self.chain.run).address(name)
+        made.append(ev.SpaceCreated(space=name, branch=branch, commit=commit, slug=address.slug, port=address.port))
+        return Space(name, branch, commit, address.port)
 
     def _arguments(self, plan: Plan, item: Item) -> dict[str, Any]:
         return {param: self._value(plan, node) for param, node in item.params.items()}

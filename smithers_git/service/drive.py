@@ -17,7 +17,6 @@ from smithers_git.service.engine import Engine, Watcher
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
 from smithers_git.service.source import Source
-from smithers_git.service.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def _source(project: Project, chain: Chain, resume: Resume) -> Source:
 
 def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, drive: Drive) -> None:
     """Write the frame that says what this owner found, if there is anything to say."""
-    workspaces = Workspaces(project.repository, chain.run, project.settings.worktree)
+    workspaces = project.workspaces(chain.run)
     while True:
         found = recover.examine(project, chain, workspaces)
         if found.ended:

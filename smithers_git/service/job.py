@@ -18,6 +18,8 @@ class Space:
     name: str
     branch: str
     commit: str
+    port: int | None = None
+    """The first port of its block, as the frame has it."""
 
 
 @dataclass(frozen=True, slots=True)

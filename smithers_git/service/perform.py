@@ -29,7 +29,6 @@ from smithers_git.service.agent import converse
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
-from smithers_git.service.workspaces import Workspaces
 
 TAIL: Final = 16 << 10
 """Bytes of a command's output that its result holds; the whole of it is in the transcript."""
@@ -46,7 +45,7 @@ class Performer:
     def __init__(self, project: Project, run: str) -> None:
         self.project = project
         self.run = run
-        self.workspaces = Workspaces(project.repository, run, project.settings.worktree)
+        self.workspaces = project.workspaces(run)
         # Attempts side by side in one workspace take turns at its git index; different workspaces do not wait.
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._tips: dict[str, str] = {}
@@ -67,16 +66,17 @@ class Performer:
     def _attempt(self, job: Job, result: Result, cancel: threading.Event, report: Report) -> None:
         live = Live(self.project.run_dir(self.run), job, report)
         try:
-            self._work(job, result, self._enter(job, cancel), Watch(cancel, live))
+            self._work(job, result, self._enter(job, live, cancel), Watch(cancel, live))
         except SetupFailed as error:
             result.kind, result.message = ("cancelled" if cancel.is_set() else "setup"), error.message
         finally:
             self._save(job, result)
             result.transcript = live.close()
 
-    def _enter(self, job: Job, cancel: threading.Event) -> Path:
+    def _enter(self, job: Job, live: Live, cancel: threading.Event) -> Path:
         if job.space is None:
             return self.project.worktree
+        live.environ |= self.workspaces.address(job.space.name, job.space.port).environ()
         with self._turns[job.space.name]:
             return self.workspaces.ensure(job.space.name, job.space.branch, job.space.commit, cancel=cancel)
 

@@ -82,7 +82,7 @@ class Project:
         """The workspaces of a run."""
         from smithers_git.service.workspaces import Workspaces
 
-        return Workspaces(self.repository, run, self.settings.worktree)
+        return Workspaces(self.repository, run, self.settings.worktree, self.settings.ports)
 
     def chain(self, run: str) -> Chain:
         """The frames of a run; raises RunNotFound."""

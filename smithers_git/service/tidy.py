@@ -16,7 +16,6 @@ from smithers_git.names import BRANCHES, OURS, run_ref
 from smithers_git.service import live
 from smithers_git.service.finding import FIX, Finding, trouble
 from smithers_git.service.project import Project
-from smithers_git.service.workspaces import Workspaces
 
 _COMMIT: Final = re.compile(rb"[0-9a-f]{40}\n?")
 _THEIRS: Final = ("packed-refs.lock", "config.lock", "HEAD.lock", "index.lock", "shallow.lock")
@@ -84,7 +83,7 @@ def _age(project: Project, path: Path) -> float:
 def worktrees(project: Project, *, fix: bool) -> Iterator[Finding]:
     """Worktrees of ours whose folder vanished or whose run is gone, and folders that git knows nothing of."""
     repo = project.repository
-    spaces = Workspaces(repo, "", project.settings.worktree)
+    spaces = project.workspaces("")
     known = worktree.listing(repo)
     tips = project.tips()
     mine = [info for info in known if info.ours and info.path.parent.parent == spaces.root]
@@ -115,7 +114,7 @@ def _orphan(project: Project, info: WorktreeInfo, *, fix: bool) -> Finding:
     text = f"{info.path} belongs to run {run}, which is gone"
     if not fix:
         return Finding("worktrees", "needs you", text, (FIX,))
-    spaces = Workspaces(project.repository, run, project.settings.worktree)
+    spaces = project.workspaces(run)
     try:
         removed = info.branch is not None and info.head is not None and spaces.remove(space, info.branch, info.head)
     except SmithersError as error:

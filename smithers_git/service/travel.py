@@ -51,7 +51,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
     """
     with owning(project, run, "rewind"):
         chain = project.chain(run)
-        workspaces = Workspaces(project.repository, run, project.settings.worktree)
+        workspaces = project.workspaces(run)
         found = recover.examine(project, chain, workspaces)
         if found.events:
             now = project.clock.now()
@@ -121,7 +121,10 @@ def fork(project: Project, parent: str, wanted: Fork) -> Chain:
     reset = reset_of(project, child, wanted.reset) if wanted.reset else None
     child.add(ev.RunForked(run=run, parent=parent, frame=number, input=value), now)
     for space, known in child.state.spaces.items():
-        child.add(ev.SpaceCreated(space=space, branch=branch_ref(run, space), commit=known.commit), now)
+        address = project.workspaces(run).address(space)
+        branch = branch_ref(run, space)
+        made = ev.SpaceCreated(space=space, branch=branch, commit=known.commit, slug=address.slug, port=address.port)
+        child.add(made, now)
     if reset is not None:
         child.add(reset, now)
     child.commit()

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from smithers_git.core.settings import WorktreeSettings
+from smithers_git.core.settings import PortSettings, WorktreeSettings
 from smithers_git.edge import process
 from smithers_git.edge.git import worktree
 from smithers_git.edge.git.checkout import Checkout
@@ -20,14 +20,20 @@ from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import restore
 from smithers_git.edge.git.snapshot import Snapshot, snapshot
 from smithers_git.errors import ConfigError, SetupFailed, StorageError
-from smithers_git.names import REWOUND
+from smithers_git.names import REWOUND, slug
 from smithers_git.service.furnish import furnish
+from smithers_git.service.ports import Address, Registry
 
 # In git's own folder about the worktree: it goes when the worktree goes, and no agent finds it among its files.
 _READY = "smithers-ready"
 _LOG = "smithers-{}.log"
 _TAIL = 4000  # bytes of a failed command's output that the error shows
 _LIMIT = 3600.0  # seconds; an hour for a cold build, and an end for a command that waits for input
+
+
+def _state_home() -> Path:
+    home = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "smithers"
 
 
 class Workspaces:
@@ -37,12 +43,16 @@ class Workspaces:
         repo: the user's repository.
         run: id of the run.
         settings: how new ones are made ready.
+        ports: which blocks of ports they may have.
     """
 
-    def __init__(self, repo: Repository, run: str, settings: WorktreeSettings) -> None:
+    def __init__(
+        self, repo: Repository, run: str, settings: WorktreeSettings, ports: PortSettings | None = None
+    ) -> None:
         self.repo = repo
         self.run = run
         self.settings = settings
+        self.ports = Registry(_state_home(), ports or PortSettings())
 
     def path(self, space: str) -> Path:
         """Folder of a workspace: the same for the same run and space, as agents know conversations by their folder."""
@@ -51,14 +61,20 @@ class Workspaces:
     @property
     def root(self) -> Path:
         """Folder of all workspaces of this repository."""
-        home = os.environ.get("XDG_STATE_HOME", "")
-        base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
-        base = base / "smithers" / "worktrees"
+        base = _state_home() / "worktrees"
         if self.settings.root:
             base = self.main.path / Path(self.settings.root).expanduser()
         common = self.repo.common_dir.resolve()
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", common.parent.name if common.name == ".git" else common.stem)
         return base.resolve() / f"{name.strip('-.') or 'repo'}-{hashlib.sha256(os.fsencode(common)).hexdigest()[:8]}"
+
+    def address(self, space: str, wanted: int | None = None) -> Address:
+        """The name and the ports of a workspace on this machine; `wanted` is the block it has elsewhere, or had.
+
+        Raises ConfigError when all ports are taken, StorageError when what is taken cannot be read or written.
+        """
+        lock = self.repo.smithers_dir / "locks" / f"{self.run}.lock"
+        return Address(slug(self.run, space), self.ports.claim(self.path(space), lock, wanted))
 
     @property
     def main(self) -> Checkout:
@@ -123,13 +139,17 @@ class Workspaces:
         path = self.path(space)
         checkout = worktree.find(self.repo, path)
         if checkout is None:
-            return not path.exists()
+            return not path.exists() and self._gone(path)
         if not worktree.holds_only(checkout, branch, commit):
             return False
         (checkout.git_dir / _READY).unlink(missing_ok=True)
         self._command("teardown", space, checkout, None)
         if not worktree.remove(self.repo, path, branch, commit):
             return False
+        return self._gone(path)
+
+    def _gone(self, path: Path) -> bool:
+        self.ports.release(path)
         with suppress(OSError):  # other workspaces of the run are still there
             path.parent.rmdir()
         return True
@@ -178,6 +198,7 @@ class Workspaces:
             "SMITHERS_RUN": self.run,
             "SMITHERS_SPACE": space,
             "SMITHERS_MAIN": main,
+            **self.address(space).environ(),
         }
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
         log = checkout.git_dir / _LOG.format(which)
