@@ -100,8 +100,8 @@ def test_imports_go_down_only(module):
 
 PURE = {
     "__future__", "collections", "collections.abc", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "graphlib", "hashlib", "heapq", "inspect", "itertools", "json", "math", "pydantic", "pydantic.errors", "re", "shlex",
-    "string", "sys", "textwrap", "tomllib", "typing", "unicodedata",
+    "graphlib", "hashlib", "heapq", "inspect", "itertools", "json", "math", "pydantic", "pydantic.errors", "re",
+    "shlex", "string", "sys", "textwrap", "tomllib", "typing", "unicodedata",
 }  # fmt: skip
 DEEDS = {"open", "print", "input", "exec", "eval", "breakpoint"}
 READS = {
