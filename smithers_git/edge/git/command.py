@@ -17,10 +17,10 @@ from smithers_git.errors import GitError, SmithersError, StorageError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Why 2.36 (April 2022): `core.fsync` can flush refs from then on, and before it a ref never was, so a frame could
-# be lost with the power; `worktree list -z` and sparse patterns inherited by `worktree add` came with it too.
-# No distribution that ships Python 3.11 ships an older git.
-OLDEST = (2, 36)
+# Why 2.38 (October 2022): `merge-tree --write-tree` merges without a checkout from then on. Since 2.36 `core.fsync` can
+# flush refs, and before it a ref never was, so a frame could be lost with the power; `worktree list -z` and sparse
+# patterns inherited by `worktree add` came with it too. No distribution that ships Python 3.11 ships an older git.
+OLDEST = (2, 38)
 
 _CONFIG = (
     "core.hooksPath=/dev/null",  # nobody's hooks run on saved steps, and a planted one must not

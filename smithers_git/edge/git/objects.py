@@ -52,6 +52,13 @@ class Commit:
     message: str
 
 
+class Hands(NamedTuple):
+    """Who made a commit, both as git writes them: `Name <mail> SECONDS ZONE`."""
+
+    author: str
+    committer: str
+
+
 def _storage(error: Exception, doing: str) -> StorageError:
     return StorageError(f"{doing}: {error}", hint="free disk space or make .git writable, then run the command again")
 
@@ -99,10 +106,11 @@ class Objects:
         rows = sorted([_row(name, mode, oid) for name, (mode, oid) in entries.items()])
         return self._write(ObjectType.TREE, b"".join([data for _, data in rows]))
 
-    def write_commit(self, tree: str, parents: list[str], message: str, moment: int) -> str:
-        """A commit by smithers itself, at `moment` (Unix seconds, UTC)."""
+    def write_commit(self, tree: str, parents: list[str], message: str, moment: int, hands: Hands | None = None) -> str:
+        """A commit by smithers itself at `moment` (Unix seconds, UTC); by `hands` at their own times when given."""
+        by = hands or Hands(f"{IDENTITY} {moment} +0000", f"{IDENTITY} {moment} +0000")
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-        lines += [f"author {IDENTITY} {moment} +0000", f"committer {IDENTITY} {moment} +0000", "", message]
+        lines += [f"author {by.author}", f"committer {by.committer}", "", message]
         return self._write(ObjectType.COMMIT, "\n".join(lines).encode())
 
     def _write(self, kind: ObjectType, data: bytes) -> str:

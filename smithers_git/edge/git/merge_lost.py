@@ -1,0 +1,101 @@
+"""Whether a landing kept every change of an entry: looked up in the trees, apart from the merge that made them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from smithers_git.edge.git.command import git, storage_errors
+from smithers_git.edge.git.merge_tree import MergeTree
+from smithers_git.edge.git.objects import Objects
+
+_NONE: Final = "0" * 40
+_FILES: Final = {"100644", "100755"}
+_BUILT_IN: Final = {"unspecified", "set", "unset", "text", "union", "binary"}
+
+
+class Version(NamedTuple):
+    """What a tree has at a path; mode 000000 for nothing."""
+
+    mode: str
+    oid: str
+
+
+Changes = dict[str, tuple[Version, Version]]
+
+
+@storage_errors
+def lost(
+    trees: MergeTree, place: tuple[Path, Objects], base: str | None, head: str, move: tuple[str, str]
+) -> list[str]:
+    """Paths whose change from `base` to `head` is not in the result of `move` = (before, after); sorted.
+
+    A path is kept when the result has the entry's version, or another one than before. Is it as before, then the
+    target must have held the change already, in that file or in the one that it was renamed to.
+    """
+    common_dir, objects = place
+    before, after = move
+    start = base or objects.write_tree({})
+    entry, landed = changes(common_dir, start, head), changes(common_dir, before, after)
+    same = sorted(path for path in entry if path not in landed)
+    if not same:
+        return []
+    differing = changes(common_dir, after, head, *same)
+    suspects = [path for path in same if path in differing]
+    if not suspects:
+        return []
+    tree = objects.read_commit(after).tree
+    if trees.merge(before, head) == tree:
+        return []  # what git itself makes of the two, attributes and all
+    renamed = _renames(common_dir, start, before)
+    arrived = {new for _, new in landed.values()}
+    found = []
+    for path in suspects:
+        old, new = entry[path]
+        if new in arrived or renamed.get(path) in landed:
+            continue
+        there = objects.find(tree, renamed.get(path, path))
+        if not _held(objects, old, new, there):
+            found.append(path)
+    return [path for path in found if not _driven(trees, before, path)]
+
+
+def changes(common_dir: Path, old: str, new: str, *paths: str) -> Changes:
+    """What differs between two commits or trees, a renamed file as two."""
+    options = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-commit-id")
+    fields = git(common_dir, "--literal-pathspecs", *options, old, new, "--", *paths).split("\0")
+    found: Changes = {}
+    for record, path in zip(fields[::2], fields[1::2], strict=False):
+        before, after, old_oid, new_oid, _ = record.removeprefix(":").split(" ")
+        found[path] = (Version(before, old_oid), Version(after, new_oid))
+    return found
+
+
+def _renames(common_dir: Path, old: str, new: str) -> dict[str, str]:
+    fields = git(common_dir, "diff-tree", "-r", "-z", "-M", "--diff-filter=R", "--name-status", old, new).split("\0")
+    return dict(zip(fields[1::3], fields[2::3], strict=False))
+
+
+def _held(objects: Objects, old: Version, new: Version, there: str | None) -> bool:
+    """Whether a file that the landing did not touch has the change already: its new lines, and not the old ones."""
+    if new.oid == _NONE:
+        return there is None
+    if there is None:
+        return False
+    if there == new.oid:
+        return True
+    if new.mode not in _FILES or old.mode not in _FILES:
+        return False
+    if new.oid == old.oid:
+        return False  # its mode alone, which the target does not have
+    was, wanted, has = (Counter(objects.read_blob(oid).splitlines()) for oid in (old.oid, new.oid, there))
+    added, removed = wanted - was, was - wanted
+    return all(has[line] for line in added) and all(has[line] < was[line] or wanted[line] for line in removed)
+
+
+def _driven(trees: MergeTree, commit: str, path: str) -> bool:
+    """Whether a program or rule of the user's merges this file, which may well keep the target's version."""
+    with trees.laid(commit) as checkout:
+        answer = checkout.git("check-attr", "-z", "merge", "--", path).split("\0")
+    return answer[2] not in _BUILT_IN
