@@ -201,7 +201,7 @@ def _candidate(chain: Chain, one: EntryState, merged: Merged) -> None:
         within = len(chain.links) <= chain.state.window
         if within:
             chain.verify += missing
-        chain.place(one, "queued", "waits for a free lane" if within else f"waits for its turn behind {ahead}")
+        chain.place(one, "queued", None if within else f"waits for its turn behind {ahead}")
     else:
         chain.place(one, "green", None if chain.at_tip else f"lands after {ahead}")
     chain.line[-1] = replace(chain.line[-1], commit=merged.commit)
