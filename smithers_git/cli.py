@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "up", "graph", "demo", "agents"),
-    "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff"),
+    "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff", "board"),
     "Decide": ("approve", "deny", "cancel", "pause"),
     "Land": ("land", "queue", "verify"),
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),

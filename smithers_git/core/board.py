@@ -56,8 +56,6 @@ class Board(BaseModel):
     failed: list[Card] = []
     skipped: list[Card] = []
     """Had landed before the run began."""
-    open: list[Card] = []
-    """Not decided yet; empty when the run is over."""
     notes: list[str] = []
     """Tickets that were edited, added or deleted on the way."""
 

@@ -121,11 +121,15 @@ def survey_tickets(
         before: the look before this one. What differs is named, and a file that is broken now keeps its old text.
 
     Raises:
-        TicketError: at the first look, a file is broken, an id of `only` is unknown, or tickets do not fit together.
+        TicketError: at the first look, a file is broken, an id of `only` is unknown, tickets do not fit together, or
+            there is no branch `onto`: only the default one is made by itself.
     """
-    branch = onto or (before.onto if before else config.load(checkout, os.environ).landing.branch)
+    default = before.onto if before else config.load(checkout, os.environ).landing.branch
+    branch = (onto or default).removeprefix("refs/heads/")
+    if branch != default:
+        _require_branch(checkout, branch)
     shelf = read_tickets(checkout)
-    landed = landed_tickets(checkout, [f"refs/heads/{branch.removeprefix('refs/heads/')}", base])
+    landed = landed_tickets(checkout, [f"refs/heads/{branch}", base])
     notes: list[str] = []
     if before is None:
         _refuse_broken(shelf)
@@ -142,6 +146,14 @@ def survey_tickets(
     if before is not None:
         notes += [f"{shelf.files[id]}: {said}" for id, said in ticket_problems(shelf.tickets, landed)]
     return Survey(onto=branch, tickets=tickets, files=shelf.files, landed=landed, changes=changes, notes=notes)
+
+
+def _require_branch(checkout: Path, branch: str) -> None:
+    if not git(checkout, "rev-parse", "-q", "--verify", f"refs/heads/{branch}^{{commit}}", check=False):
+        raise TicketError(
+            f"there is no branch {branch!r} to land on",
+            hint=f"make it: git branch {branch}; or leave onto out: the default branch is made by itself",
+        )
 
 
 def _keep(shelf: Shelf, before: Survey) -> list[str]:

@@ -38,8 +38,8 @@ def test_it_says_in_a_line_what_it_does(name: str) -> None:
 
 @every_pack
 def test_it_stands_alone_so_that_a_copy_in_a_repository_works(name: str) -> None:
-    tree = ast.parse((PACKS[name] / "workflow.py").read_text("utf-8"))
-    froms = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    trees = [ast.parse(path.read_text("utf-8")) for path in PACKS[name].glob("*.py")]
+    froms = {node.module for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not [module for module in froms if module and module.startswith("smithers_git.")]
 
 
@@ -58,7 +58,7 @@ def test_its_loops_can_end_in_failure_or_say_why_not(stage: Stage, name: str) ->
 
 @every_pack
 def test_all_its_prompts_are_used(name: str) -> None:
-    code = (PACKS[name] / "workflow.py").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in PACKS[name].glob("*.py"))
     prompts: list[Path] = list((PACKS[name] / "prompts").glob("*.md"))
     assert prompts
     assert [path.name for path in prompts if f'"{path.name}"' not in code] == []

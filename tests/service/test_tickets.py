@@ -194,6 +194,8 @@ def test_a_survey_takes_the_branch_of_the_configuration_or_the_one_that_is_given
     put(repo, "a")
     repos.write(repo, {".smithers/config.toml": "[landing]\nbranch = 'next'\n"})
     assert survey_tickets(repo, "HEAD").onto == "next"
+    with pytest.raises(TicketError, match="there is no branch 'there' to land on"):
+        survey_tickets(repo, "main", onto="there")
     git(repo, "switch", "-qc", "there")
     commit = land(repo, "a")
     assert survey_tickets(repo, "main", onto="there").landed == {"a": commit}

@@ -1,0 +1,324 @@
+"""One ticket on its way home: what its last pass brought, what the next one does, and why it did not land."""
+
+from __future__ import annotations
+
+import shlex
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from smithers_git import (
+    Approval,
+    Card,
+    CommandResult,
+    Context,
+    Decision,
+    Land,
+    Landing,
+    Loop,
+    Node,
+    Survey,
+    Task,
+    Ticket,
+    Worktree,
+)
+
+# What was refused is mended on top of what landed meanwhile. The conflicts are committed with their markers, so that an
+# agent whose sandbox closes .git can resolve them by editing files. Nobody's hooks, signatures or editors take part.
+MERGE: Final = """\
+if [ -z "$(git config user.email)" ]; then
+    export GIT_AUTHOR_NAME=smithers GIT_AUTHOR_EMAIL=smithers@localhost
+    export GIT_COMMITTER_NAME=smithers GIT_COMMITTER_EMAIL=smithers@localhost
+fi
+ours() { git -c core.hooksPath=/dev/null -c core.quotePath=false -c merge.conflictStyle=diff3 "$@"; }
+ours merge --quiet --ff --no-stat --no-gpg-sign --no-verify-signatures --no-edit -m "Merge $1" "refs/heads/$1" && exit
+git rev-parse --quiet --verify MERGE_HEAD >/dev/null || exit 2
+ours diff --name-only --diff-filter=U | sed 's/^/conflict: /'
+ours add --all && ours commit --quiet --no-gpg-sign -m "Merge $1, with conflicts that are resolved next"
+exit 1
+"""
+_CONFLICT: Final = "conflict: "
+
+
+class Request(BaseModel):
+    """What is asked of the board."""
+
+    prompt: str = Field(default="", description="What holds for every ticket, besides what it says itself.")
+    tickets: list[str] = Field(default=[], description="Ids; all tickets when none is given.")
+    onto: str | None = Field(default=None, description="Branch to land on; default: [landing] branch.")
+    style: Literal["merge", "rebase", "squash"] | None = Field(default=None, description="Default: [landing] style.")
+    approve: bool = Field(default=False, description="Ask a person before each ticket lands.")
+    max_concurrency: int | None = Field(default=None, ge=1, le=64, description="Tasks of tickets at once.")
+    max_iterations: int = Field(default=5, ge=1, le=50, description="Passes before a ticket is given up.")
+    check_minutes: float = Field(default=30, gt=0, description="A check that takes longer is red.")
+    strict: bool = Field(default=False, description="Fail the run at its end when a ticket did not land.")
+
+
+class Change(BaseModel):
+    """What the implementing agent says it did."""
+
+    summary: str = Field(description="What changed and why, in two or three sentences.")
+    files_changed: list[str] = Field(description="Paths from the top of the repository.")
+    notes: list[str] = Field(default=[], description="Decisions taken, doubts, and what was left out on purpose.")
+
+
+class Issue(BaseModel):
+    """Something that must not stay as it is."""
+
+    where: str = Field(description="path:line, or what is missing.")
+    problem: str = Field(description="What goes wrong, and with which input or in which case.")
+    wanted: str = Field(description="What would settle it.")
+
+
+class Verdict(BaseModel):
+    """What the reviewer decided."""
+
+    approved: bool = Field(description="True exactly when there is no blocking issue.")
+    summary: str = Field(description="The judgement in one or two sentences.")
+    blocking: list[Issue] = Field(description="Issues that must be solved first; empty when approved.")
+    minor: list[str] = Field(default=[], description="Worth knowing, but no reason to go round again.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.approved == bool(self.blocking):
+            raise ValueError("approved must be true exactly when blocking is empty")
+        return self
+
+
+class Markers(BaseModel):
+    """Files that still hold the markers of a conflict."""
+
+    files: list[str]
+
+
+class Pass:
+    """What one pass of a ticket has brought so far."""
+
+    def __init__(self, ctx: Context[Request], id: str, number: int) -> None:
+        def brought(model: Any, node: str) -> Any:
+            return ctx.output(model, f"{id}.{node}", number) if number >= 0 else None
+
+        self.ticket: Ticket | None = brought(Ticket, "ticket")
+        self.merge: CommandResult | None = brought(CommandResult, "merge")
+        self.change: Change | None = brought(Change, "implement")
+        self.markers: Markers | None = brought(Markers, "markers")
+        self.check: CommandResult | None = brought(CommandResult, "check")
+        self.review: Verdict | None = brought(Verdict, "review")
+        self.decision: Decision | None = brought(Decision, "approve")
+        self.landing: Landing | None = brought(Landing, "land")
+
+
+class Work:
+    """One ticket in this run.
+
+    Args:
+        ctx: what the workflow may read.
+        ticket: its text as it is now.
+        survey: the newest look at all of them.
+    """
+
+    def __init__(self, ctx: Context[Request], ticket: Ticket, survey: Survey) -> None:
+        self.ctx, self.ticket, self.survey = ctx, ticket, survey
+        self.id = ticket.id
+        self.number = ctx.iteration(f"{self.id}.loop")
+        self.now, self.before = (Pass(ctx, self.id, number) for number in (self.number, self.number - 1))
+
+    @property
+    def begun(self) -> bool:
+        """Whether a pass of it was ever started."""
+        return self.number > 0 or self.now.ticket is not None
+
+    @property
+    def landed(self) -> bool:
+        return bool(self.now.landing and self.now.landing.landed)
+
+    @property
+    def text(self) -> Ticket:
+        """The ticket as this pass works from it; an edit takes effect with the next one."""
+        return self.now.ticket or self.ticket
+
+    @property
+    def stale(self) -> bool:
+        """Whether the ticket was edited since this pass began: what it brings is not what is wanted any more."""
+        return self.text != self.ticket and not self.landed
+
+    @cached_property
+    def stuck(self) -> str:
+        """Why another pass makes no sense: a task failed for good, or the queue will not have this ticket."""
+        brought = {"implement": self.now.change, "check": self.now.check, "review": self.now.review}
+        for node, output in {**brought, "land": self.now.landing}.items():
+            error = self._error(node)
+            if output is None and error:
+                return f"{node} failed: {error}"
+        final = self.now.landing is not None and self.now.landing.reason in ("ejected", "broken")
+        return self._refusal() if final else ""
+
+    def _error(self, node: str) -> str | None:
+        """Why a task failed or was cut off; None when it was passed over, too."""
+        error = self.ctx.error(f"{self.id}.{node}")
+        return None if error == "skip_if" else error
+
+    @cached_property
+    def conflicts(self) -> list[str]:
+        """Files that conflicted when what had landed was brought in, in any pass."""
+        merges = self.ctx.all(CommandResult, f"{self.id}.merge")
+        lines = [line for merge in merges for line in merge.tail.splitlines() if line.startswith(_CONFLICT)]
+        return list(dict.fromkeys(line.removeprefix(_CONFLICT) for line in lines))
+
+    @property
+    def green(self) -> bool:
+        return bool(self.now.check and self.now.check.passed) and not (self.now.markers and self.now.markers.files)
+
+    @property
+    def good(self) -> bool:
+        return self.green and bool(self.now.review and self.now.review.approved) and not self.stale
+
+    # -- the plan
+
+    def node(self, command: list[str], landed: set[str]) -> Node:
+        """The worktree in which it is worked on, until it has landed or is given up.
+
+        `command` is the check; `landed` has the ids of the tickets that landed in this run.
+        """
+        typed = shlex.join(command)
+        asked, limit = self.ctx.input, self.ctx.input.check_minutes * 60
+        refused = bool(self.before.landing and not self.before.landing.landed)
+        accepted = not asked.approve or bool(self.now.decision and self.now.decision.approved)
+        # What has entered the queue is not taken out of it again by an edit: it may land at any moment.
+        entered = self.now.landing is None and self._error("land") is not None
+        work = Loop(
+            Task(f"{self.id}.ticket", value=self.ticket, label=f"{self.id}: {self.ticket.title}"),
+            Task(
+                f"{self.id}.merge",
+                run=["sh", "-c", MERGE, "merge", self.survey.onto],
+                check=False,
+                skip_if=not refused,
+                continue_on_fail=True,
+            ),
+            Task(
+                f"{self.id}.implement",
+                agent="implement",
+                output=Change,
+                prompt=lambda: self._prompt("implement.md", typed, refused=self.before.landing if refused else None),
+                same_conversation=True,
+                continue_on_fail=True,
+            ),
+            Task(f"{self.id}.markers", call=self._markers(), continue_on_fail=True) if self.conflicts else None,
+            Task(
+                f"{self.id}.check",
+                run=command,
+                check=False,
+                timeout=limit,
+                skip_if=bool(self.stuck or (self.now.markers and self.now.markers.files)),
+                continue_on_fail=True,
+            ),
+            Task(
+                f"{self.id}.review",
+                agent=["review", "smart"],
+                output=Verdict,
+                prompt=lambda: self._prompt("review.md", typed),
+                skip_if=not self.green or self.stale,
+                continue_on_fail=True,
+            ),
+            self._approval(typed) if asked.approve and self.good else None,
+            self._land(landed, skip=not (self.good and accepted) and not entered),
+            until=self.landed or bool(self.stuck),
+            max_iterations=asked.max_iterations,
+            on_max="return-last",  # the others go on; the board says why this one did not land
+            id=f"{self.id}.loop",
+        )
+        return Worktree(self.id, work, base=self.survey.onto)
+
+    def _approval(self, typed: str) -> Approval:
+        return Approval(
+            f"{self.id}.approve",
+            title=f"Land {self.id}: {self.ticket.title}?",
+            summary=lambda: self._prompt("approve.md", typed),
+            on_deny="continue",  # the note goes into the next pass
+        )
+
+    def _land(self, landed: set[str], *, skip: bool) -> Land:
+        # The gates of the queue run on exactly the files that land, so whatever a reviewer left behind is tested there.
+        return Land(
+            f"{self.id}.land",
+            ticket=self.id,
+            title=self.text.title,
+            body=lambda: self.now.change.summary if self.now.change else "",
+            priority=self.ticket.priority,
+            depends_on=[need for need in self.text.depends_on if need in landed],
+            check=False,
+            skip_if=skip,
+            continue_on_fail=True,
+        )
+
+    def _markers(self) -> Any:
+        names = self.conflicts
+
+        def find(workspace: Path) -> Markers:
+            return Markers(files=[name for name in names if marked(workspace / name)])
+
+        return find
+
+    def _prompt(self, name: str, typed: str, **more: Any) -> str:
+        return self.ctx.prompt(
+            name,
+            ticket=self.text,
+            command=typed,
+            onto=self.survey.onto,
+            work=self,
+            before=self.before,
+            now=self.now,
+            **more,
+        )
+
+    # -- the board
+
+    @property
+    def card(self) -> Card:
+        """How it ended."""
+        card = Card(ticket=self.id, title=self.text.title, column="failed", passes=self.number + 1)
+        if self.landed and self.now.landing:
+            return card.model_copy(update={"column": "landed", "commit": self.now.landing.commit})
+        return card.model_copy(update={"why": self.why})
+
+    @property
+    def why(self) -> str:
+        """Why it has not landed, in a line."""
+        if self.stuck:
+            return self.stuck
+        return f"{self._last()}, after {self.number + 1} pass{'es' * (self.number > 0)}"
+
+    def _refusal(self) -> str:
+        landing = self.now.landing
+        return f"the queue refused it ({landing.reason}): {first_line(landing.evidence)}" if landing else ""
+
+    def _last(self) -> str:
+        now = self.now
+        if now.landing:
+            return self._refusal()
+        if self.stale:
+            return "it was edited in its last pass"
+        if now.decision and not now.decision.approved:
+            return f"{now.decision.by} said no" + (f": {now.decision.note}" if now.decision.note else "")
+        if now.markers and now.markers.files:
+            return f"conflicts were left in {', '.join(now.markers.files)}"
+        if now.check and not now.check.passed:
+            return f"its check is red: {last_line(now.check.tail)}"
+        return f"the review refused it: {now.review.summary}" if now.review else "it did not get to an end"
+
+
+def marked(path: Path) -> bool:
+    """Whether a file holds a line that git puts around a conflict."""
+    if path.is_symlink() or not path.is_file():
+        return False  # deleting it is a way to resolve
+    return any(line.startswith((b"<<<<<<< ", b">>>>>>> ")) for line in path.read_bytes().splitlines())
+
+
+def first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no evidence was kept")[:300]
+
+
+def last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it said nothing")[:300]
