@@ -25,9 +25,11 @@ from smithers_git.edge.git.place import place
 from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.edge.process.evidence import Evidence, gather
 from smithers_git.errors import SmithersError, StorageError
+from smithers_git.names import slug
 from smithers_git.service.furnish import items
 from smithers_git.service.live import MARK, end_orphans, mark
 from smithers_git.service.perform import words
+from smithers_git.service.ports import Address
 from smithers_git.service.project import Project
 from smithers_git.service.workspaces import Workspaces
 
@@ -114,7 +116,7 @@ class Lanes:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._spaces = Workspaces(project.repository, "queue", project.settings.worktree)
+        self._spaces = Workspaces(project.repository, "queue", project.settings.worktree, project.settings.ports)
         self._guard = threading.Lock()
         self._held: set[int] = set()
 
@@ -152,6 +154,12 @@ class Lanes:
         with self._guard:
             lock.release()
             self._held.discard(number)
+
+    def address(self, number: int) -> Address:
+        """The name and the ports of a lane on this machine, so that gates side by side do not meet."""
+        folder = self.root / str(number)
+        port = self._spaces.ports.claim(folder, self.state_dir(number).with_suffix(".lock"))
+        return Address(slug(self._spaces.root.name, f"lane-{number}"), port)
 
     def state_dir(self, number: int) -> Path:
         """Local, disposable files about a lane, as a run has them."""
@@ -193,7 +201,7 @@ class Lanes:
     def _commit_of(self, tree: str) -> str:
         """A commit of `tree` that no ref will ever hold, the same each time."""
         env = {f"GIT_{who}_{what}": "smithers" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        env |= {f"GIT_{who}_DATE": "0 +0000" for who in ("AUTHOR", "COMMITTER")}
+        env |= {f"GIT_{who}_DATE": "@0 +0000" for who in ("AUTHOR", "COMMITTER")}
         return self.project.repository.checkout.git("commit-tree", "--no-gpg-sign", "-m", "a tree", tree, env=env)
 
     # -- making and filling
@@ -237,7 +245,7 @@ def run_gate(lane: Lane, gate: Gate, cancel: threading.Event, sink: Sink | None 
     project = lane.lanes.project
     folder = lane.lanes.state_dir(lane.number)
     value = mark(folder, _PROCESS)
-    env = process.clean_env(project.environ) | {MARK: value}
+    env = process.clean_env(project.environ) | lane.lanes.address(lane.number).environ() | {MARK: value}
     launch = process.Launch(
         words(gate if isinstance(gate, str) else list(gate)),
         lane.path,
