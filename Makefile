@@ -42,9 +42,9 @@ types: $(READY)
 	$(BIN)/mypy packs/ticket-create/workflow.py
 
 unit: $(WHEEL)
-	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not soak"
+	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not soak and not agents"
 
-test: lint types unit  ## lint, types and all tests
+test: lint types unit  ## lint, types and the tests, but for those of test-agents and soak
 
 docs: $(WHEEL)  ## write docs/commands.md from the help texts
 	$(BIN)/python docs/generate.py
