@@ -103,13 +103,17 @@ class Workspaces:
         if checkout is not None and (checkout.git_dir / _READY).exists():
             return path
         if checkout is None:
-            self._refuse_visible(path)
+            self.refuse_visible(path)
             checkout = worktree.add(self.repo, path, branch, commit, kept=f"{REWOUND}{self.run}/")
         restore(checkout, branch, commit)
-        furnish(self.main, checkout, self.settings)
-        self._command("setup", space, checkout, cancel)
+        self.make_ready(space, checkout, cancel)
         (checkout.git_dir / _READY).touch()
         return path
+
+    def make_ready(self, space: str, checkout: Checkout, cancel: threading.Event | None) -> None:
+        """Copy, link and run the setup command in a new worktree; raises as `ensure` does."""
+        furnish(self.main, checkout, self.settings)
+        self._command("setup", space, checkout, cancel)
 
     def save(self, space: str, branch: str, parent: str, message: str) -> Snapshot:
         """Commit what is in the workspace, see `snapshot`. Raises StorageError when there is no such workspace."""
@@ -176,7 +180,7 @@ class Workspaces:
             )
         return checkout
 
-    def _refuse_visible(self, path: Path) -> None:
+    def refuse_visible(self, path: Path) -> None:
         """A root inside the user's checkout must be ignored there, or `git status` would show it."""
         top = self.repo.worktree.resolve()
         if path.is_relative_to(top) and not path.is_relative_to(self.repo.common_dir.resolve()):
