@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from types import FrameType
@@ -25,7 +25,7 @@ def follow(project: Project, run: str, resume: Resume, *, as_json: bool) -> int:
     with ExitStack() as stack:
         watcher = stack.enter_context(_watching(project, as_json=as_json))
         driving = Drive(watcher=watcher)
-        stack.enter_context(_signals(driving))
+        stack.enter_context(signals(driving.stop))
         state = drive.go(project, run, resume, driving)
     conclude(project, state, as_json=as_json)
     return int(drive.exit_code(state, driving))
@@ -70,17 +70,20 @@ def _lines(_state: State, events: tuple[ev.Event, ...], at: float) -> None:
 
 
 @contextmanager
-def _signals(driving: Drive) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM, SIGHUP) ends what runs and keeps its files; the second one does not wait."""
+def signals(stop: Callable[[str], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM, SIGHUP) calls `stop` with its name; a second Ctrl-C does not wait."""
+    told = False
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         # Nothing is printed here: in the middle of a write that waits (for `less`, say) Python refuses another one.
-        if driving.reason is not None and number == signal.SIGINT:
+        nonlocal told
+        if told and number == signal.SIGINT:
             raise KeyboardInterrupt
-        driving.stop("SIGINT" if number == signal.SIGINT else "SIGTERM")
+        told = True
+        stop("SIGINT" if number == signal.SIGINT else "SIGTERM")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

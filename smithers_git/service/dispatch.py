@@ -13,6 +13,7 @@ from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Approval, Task, wants_workspace
 from smithers_git.core.plan import Item, Plan
+from smithers_git.core.queue_nodes import Land
 from smithers_git.core.records import CommandResult, Decision
 from smithers_git.core.schedule import Start
 from smithers_git.core.state import NodeState
@@ -21,6 +22,7 @@ from smithers_git.names import MAIN, TaskKey, branch_ref
 from smithers_git.service import pools
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Space
+from smithers_git.service.landing import entries
 from smithers_git.service.project import Project
 from smithers_git.service.source import Source, guard
 
@@ -80,8 +82,9 @@ class Dispatcher:
             prompt = self._text(task.prompt, arguments, f"the prompt of {task.id!r} raised").strip()
             if not prompt:
                 raise SmithersError(f"{task.where}: the prompt of {task.id!r} is empty", hint="say what is to be done")
-        elif task.kind == "land":
-            prompt = self._text(task.prompt, arguments, f"the body of {task.id!r} raised").strip()
+        elif isinstance(task, Land) and plain.space is not None:
+            body = self._text(task.prompt, arguments, f"the body of {task.id!r} raised").strip()
+            return replace(plain, wish=entries.for_task(self.project, self.chain.state, task, plain.space, body))
         return Job(
             plain.run,
             plain.key,

@@ -58,7 +58,7 @@ class Engine:
         self.chain = chain
         self.renderer = Renderer(source, chain)
         self.dispatcher = Dispatcher(project, chain, source)
-        self.performer = Performer(project, chain.run)
+        self.performer = Performer(project, chain.run, watcher.noted)
         self.watcher = watcher
         self.packer = Packer(project, watcher.noted)
         self._flying: dict[TaskKey, threading.Event] = {}
@@ -168,6 +168,8 @@ class Engine:
         self._landed.append(result)
 
     def _fly(self, job: Job, known: Result | None) -> None:
+        if job.wish is not None:
+            _ = self.performer.desk  # made here, so that all workers hand in at the same one
         cancel = self._flying[job.key] = threading.Event()
 
         def report(kind: str, text: str) -> None:
@@ -233,6 +235,10 @@ class Engine:
             except queue.Empty:
                 if self.chain.moved():
                     self._reload()
+                    return True
+                why = self.performer.only_waits(len(self._flying)) if self._flying and wake_at is None else None
+                if why is not None:
+                    self._stop = f"nothing can land: {why}"
                     return True
                 if wake_at is not None and wake_at <= clock.now():
                     return True

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Task
 from smithers_git.names import TaskKey
+
+if TYPE_CHECKING:
+    from smithers_git.service.landing.entries import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Job:
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     cache_key: str | None = None
+    wish: Wish | None = None
+    """What a Land task wants to land."""
 
 
 @dataclass(slots=True)

@@ -12,8 +12,9 @@ import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -30,6 +31,12 @@ from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
 
+if TYPE_CHECKING:
+    from smithers_git.service.landing.desk import Desk
+
+_PATIENCE: Final = 2.0
+"""Seconds after which a queue that cannot go on by itself is left: a run that waits has no process."""
+
 TAIL: Final = 16 << 10
 """Bytes of a command's output that its result holds; the whole of it is in the transcript."""
 
@@ -42,13 +49,28 @@ Report = Callable[[str, str], None]
 class Performer:
     """What every attempt of one run shares."""
 
-    def __init__(self, project: Project, run: str) -> None:
+    def __init__(self, project: Project, run: str, note: Callable[[str], None] = lambda _text: None) -> None:
         self.project = project
         self.run = run
+        self.note = note
         self.workspaces = project.workspaces(run)
         # Attempts side by side in one workspace take turns at its git index; different workspaces do not wait.
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._tips: dict[str, str] = {}
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where what wants to land is handed in. Made, and imported, for the first Land task: most runs have none.
+
+        Of one thread, the engine's, before any worker asks for it.
+        """
+        from smithers_git.service.landing.desk import Desk
+
+        return Desk(self.project, self.note)
+
+    def only_waits(self, flying: int) -> str | None:
+        """Why nothing goes on, when all that is in flight waits to land and nothing of that gets on."""
+        return self.desk.stuck(flying, _PATIENCE) if "desk" in self.__dict__ else None
 
     def perform(self, job: Job, cancel: threading.Event, report: Report) -> Result:
         """Make the attempt that `job` describes; `cancel` ends it early."""
@@ -74,7 +96,7 @@ class Performer:
             result.transcript = live.close()
 
     def _enter(self, job: Job, live: Live, cancel: threading.Event) -> Path:
-        if job.space is None:
+        if job.space is None or job.wish is not None:
             return self.project.worktree
         live.environ |= self.workspaces.address(job.space.name, job.space.port).environ()
         with self._turns[job.space.name]:
@@ -97,7 +119,11 @@ class Performer:
 
     def _work(self, job: Job, result: Result, folder: Path, watch: Watch) -> None:
         kind = job.task.kind
-        if kind == "agent":
+        if job.wish is not None:
+            from smithers_git.service.landing import task as landing
+
+            landing.land(self.desk, job.wish, job, result, watch)
+        elif kind == "agent":
             converse(self.project, job, result, folder, watch)
         elif kind == "run":
             _command(self.project, job, result, folder, watch)
@@ -108,7 +134,7 @@ class Performer:
 
     def _save(self, job: Job, result: Result) -> None:
         """After every attempt, failed ones included: what it wrote is a commit before anything can touch it."""
-        if job.space is None:
+        if job.space is None or job.wish is not None:  # landing reads the commit and never the folder
             return
         message = commit_message.snapshot(str(job.key), job.attempt, result.kind)
         try:

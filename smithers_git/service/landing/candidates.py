@@ -1,0 +1,98 @@
+"""The candidates of one queue: made in memory, remembered while their target stands, and seen by the planner."""
+
+from __future__ import annotations
+
+from smithers_git.core import commit_message
+from smithers_git.core.landing.state import EntryState, QueueState
+from smithers_git.core.landing.view import Check, Conflict, Merged, View
+from smithers_git.edge.git import hooks
+from smithers_git.edge.git.merge import Candidate, Merger
+from smithers_git.edge.git.objects import Objects
+from smithers_git.errors import GitError
+from smithers_git.service import lanes
+from smithers_git.service.landing import home
+from smithers_git.service.project import Project
+
+
+class Candidates:
+    """What can be known of a queue's future without running a gate.
+
+    Args:
+        project: the repository.
+        objects: of this thread alone.
+        target: full name of the branch that is landed on.
+    """
+
+    def __init__(self, project: Project, objects: Objects, target: str) -> None:
+        self.project = project
+        self.objects = objects
+        self.target = target
+        self.merger = Merger(project.repository, objects, commit_message.is_snapshot)
+        self.env = lanes.env_digest(project)
+        self.hooked = project.settings.landing.hooks and bool(hooks.find(project.repository, "merge"))
+        self._made: dict[tuple[str, str], Merged | Conflict] = {}
+        self._text: dict[tuple[str, str], str] = {}
+        self._contained: dict[tuple[str, str], bool] = {}
+        self._commits: dict[str, str] = {}
+
+    def view(self, state: QueueState, checking: frozenset[Check], blocked: str | None) -> View:
+        """What the planner looks at; raises GitError when the target is gone."""
+        tip = self.objects.ref(self.target)
+        if tip is None:
+            name = self.target.removeprefix("refs/heads/")
+            raise GitError(f"the branch {name} that the queue lands on is gone", hint=f"git branch {name} COMMIT")
+        waiting, tree = state.waiting(), self.objects.read_commit(tip).tree
+        self._commits[tree] = tip
+        return View(
+            tip=tip,
+            tree=tree,
+            merges=self._made,
+            checking=checking,
+            lanes=lanes.carries(self.project.settings),
+            env=self.env,
+            moved=frozenset(one.entry.id for one in waiting if self._moved(one)),
+            contained=frozenset(one.entry.id for one in waiting if self._holds(tip, one.entry.head)),
+            blocked=blocked,
+            hooks=self.hooked,
+        )
+
+    def make(self, onto: str, one: EntryState) -> None:
+        """The candidate of an entry on top of a commit."""
+        entry = one.entry
+        made = self.merger.candidate(
+            onto,
+            entry.head,
+            entry.style,
+            lambda tree, original: home.message(entry, tree, original),
+            int(one.entered),  # so that the same entry gives the same commit after a crash
+        )
+        if isinstance(made, Candidate):
+            self._made[onto, entry.id] = Merged(made.commit, made.trees)
+            self._commits |= home.commits_by_tree(self.objects, onto, made.commit)
+        else:
+            self._made[onto, entry.id] = Conflict(f"conflicts in {', '.join(made.paths)}")
+            self._text[onto, entry.id] = made.text
+
+    def merged(self, onto: str, entry: str) -> Merged:
+        """A candidate that was made."""
+        found = self._made[onto, entry]
+        assert isinstance(found, Merged)
+        return found
+
+    def hunks(self, onto: str, entry: str) -> str:
+        """Where the two sides conflict; empty when they do not."""
+        return self._text.get((onto, entry), "")
+
+    def commit_of(self, tree: str) -> str | None:
+        """A commit with that tree, for a worktree to check out; None when none is known."""
+        return self._commits.get(tree)
+
+    def _moved(self, one: EntryState) -> bool:
+        branch = one.entry.branch
+        return branch is not None and self.objects.ref(branch) not in (one.entry.head, None)
+
+    def _holds(self, tip: str, head: str) -> bool:
+        known = self._contained.get((tip, head))
+        if known is None:
+            known = self._contained[tip, head] = self.merger.contained(tip, head)
+        return known

@@ -1,0 +1,178 @@
+"""The frame chain of one merge queue: `refs/smithers/queue/<branch>`. Objects first, then the ref, as for a run."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from smithers_git.clock import Clock
+from smithers_git.core import codec
+from smithers_git.core.codec import FrameData, Owner
+from smithers_git.core.landing import frame as frames
+from smithers_git.core.landing.entry import Gate
+from smithers_git.core.landing.events import EntryEntered, EntryLanded, GateRan, LandingBegun, QueueEvent
+from smithers_git.core.landing.state import QueueState, apply
+from smithers_git.core.receipt import Pass
+from smithers_git.edge.git.objects import Objects
+from smithers_git.errors import FormatError, RefMoved
+from smithers_git.names import queue_ref
+from smithers_git.service.tree import FrameTree
+
+_TRIES: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFrame:
+    """A frame of a queue as it stands in git."""
+
+    commit: str
+    tree: str
+    data: FrameData
+    before: str | None
+
+
+def read_frame(objects: Objects, commit: str) -> QueueFrame:
+    """The frame in one commit of a queue's chain; raises FormatError when it holds none."""
+    found = objects.read_commit(commit)
+    blob = objects.find(found.tree, "frame.json")
+    if blob is None:
+        raise FormatError(f"commit {commit[:12]} is not a frame of a merge queue", hint="smithers doctor looks closer")
+    data = frames.decode(objects.read_blob(blob), f"frame {commit[:12]}")
+    return QueueFrame(commit, found.tree, data, found.parents[0] if data.number > 0 else None)
+
+
+def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[QueueFrame]:
+    """Frames from `tip` back to the first one, `stop` excluded."""
+    commit: str | None = tip
+    while commit is not None and commit != stop:
+        frame = read_frame(objects, commit)
+        yield frame
+        commit = frame.before
+
+
+class Ledger:
+    """The frames of one queue, as this process knows them. `add`, then `commit`; after RefMoved `reload`.
+
+    Args:
+        objects: of this thread alone.
+        target: full name of the branch that is landed on.
+        owner: who writes.
+    """
+
+    def __init__(self, objects: Objects, target: str, owner: Owner) -> None:
+        self.objects = objects
+        self.target = target
+        self.ref = queue_ref(target)
+        self.owner = owner
+        self.tip: str | None = None
+        self.state = QueueState()
+        self.passes: dict[tuple[str, Gate], Pass] = {}
+        """The newest green run of each gate on each tree."""
+        self._tree = FrameTree(objects)
+        self._pending: list[QueueEvent] = []
+        self._files: dict[str, bytes] = {}
+        self._at = 0.0
+        self.reload()
+
+    def reload(self) -> bool:
+        """Catch up with the ref; returns whether it had moved. What was added and not committed is dropped."""
+        tip = self.objects.ref(self.ref)
+        if tip == self.tip and not self._pending:
+            return False
+        known = None if self._pending else self.tip
+        new = list(walk(self.objects, tip, known)) if tip else []
+        if not (new and known is not None and new[-1].data.number == self.state.number + 1):
+            self.state = QueueState()
+        for frame in reversed(new):
+            for event in frame.data.events:
+                apply(self.state, event, frame.data.time)
+            self._learn(frame.data)
+        self.tip = tip
+        self._tree = FrameTree(self.objects, new[0].tree if new else None)
+        self._pending, self._files = [], {}
+        return True
+
+    def add(self, event: QueueEvent, at: float) -> None:
+        """Apply an event that the next frame will hold; the first one of a frame says when all of it happened."""
+        if not self._pending:
+            self._at = at
+        self._pending.append(event)
+        apply(self.state, event, self._at)
+
+    def put(self, path: str, data: bytes) -> None:
+        """A file that the next frame will hold."""
+        self._files[path] = data
+
+    def read(self, path: str) -> bytes | None:
+        """A file of the newest frame."""
+        entry = self._tree.get(path)
+        return None if entry is None else self.objects.read_blob(entry.oid)
+
+    def commit(self) -> bool:
+        """Write what was added as one frame and publish it; says whether there was anything.
+
+        Raises RefMoved when another process wrote first: `reload` before going on. StorageError: the disk refuses.
+        """
+        if not self._pending:
+            return False
+        frame = FrameData(
+            self.ref.removeprefix("refs/smithers/"), self.state.number + 1, self._at, self.owner, tuple(self._pending)
+        )
+        for path, data in self._files.items():
+            self._tree.put(path, self.objects.write_blob(data))
+        self._tree.put("frame.json", self.objects.write_blob(codec.encode(frame)))
+        parents = list(dict.fromkeys(([self.tip] if self.tip else []) + _kept(self._pending)))
+        commit = self.objects.write_commit(self._tree.write(), parents, frames.message(frame), int(frame.time))
+        self.objects.advance(self.ref, self.tip, commit)
+        self.tip = commit
+        self._learn(frame)
+        self._pending, self._files = [], {}
+        return True
+
+    def _learn(self, frame: FrameData) -> None:
+        self.state.number = frame.number
+        for event in frame.events:
+            if isinstance(event, GateRan) and event.outcome == "passed":
+                self.passes[event.tree, event.gate] = Pass(
+                    tree=event.tree,
+                    gate=event.gate,
+                    env=event.env,
+                    frame=frame.number,
+                    at=frame.time,
+                    seconds=event.seconds,
+                    by=f"process {frame.owner.pid} on {frame.owner.host}",
+                )
+
+
+def _kept(events: Sequence[QueueEvent]) -> list[str]:
+    """Commits that stay reachable through the frame, whatever becomes of their branches."""
+    found: list[str] = []
+    for event in events:
+        if isinstance(event, EntryEntered):
+            found.append(event.entry.head)
+        elif isinstance(event, LandingBegun | EntryLanded):
+            found.append(event.commit)
+    return found
+
+
+def record(ledger: Ledger, clock: Clock, decide: Callable[[Ledger], Sequence[QueueEvent]]) -> None:
+    """Write what `decide` says of the queue's newest state as one frame; asked again when another wrote first.
+
+    Raises RefMoved after many losses in a row, and whatever `decide` raises.
+    """
+    for attempt in range(_TRIES):
+        now = clock.now()
+        for event in decide(ledger):
+            ledger.add(event, now)
+        try:
+            ledger.commit()
+        except RefMoved:
+            if attempt == _TRIES - 1:
+                raise
+            threading.Event().wait(random.uniform(0.002, 0.02) * min(attempt + 1, 10))
+            ledger.reload()
+            continue
+        return

@@ -1,0 +1,63 @@
+"""The queues of a repository, read: their state, the order of their entries and what each waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smithers_git.core.landing.plan import plan
+from smithers_git.core.landing.state import EntryState, QueueState
+from smithers_git.core.landing.view import Plan
+from smithers_git.edge.lock import FileLock, is_held
+from smithers_git.names import QUEUE
+from smithers_git.service.landing.candidates import Candidates
+from smithers_git.service.landing.ledger import Ledger
+from smithers_git.service.project import Project
+
+
+def queues(project: Project) -> list[QueueState]:
+    """The state of every queue, by the name of its target."""
+    refs = sorted(project.objects.refs(QUEUE))
+    return [open_ledger(project, f"refs/heads/{ref.removeprefix(QUEUE)}").state for ref in refs]
+
+
+@dataclass(slots=True)
+class Line:
+    """A queue as it stands: its state, and what the planner says of it."""
+
+    state: QueueState
+    plan: Plan
+    driver: dict[str, Any] | None
+    """Who turns its wheel right now; None when nobody does."""
+
+
+def look(project: Project, target: str) -> Line:
+    """The queue of a target with each entry's place; candidates are made in memory, no gate runs."""
+    ledger = open_ledger(project, target)
+    lock = lock_path(project, target)
+    driver = FileLock(lock).holder() if is_held(lock) else None
+    if not ledger.state.waiting():
+        return Line(ledger.state, Plan(), driver)
+    candidates = Candidates(project, project.objects, target)
+    while True:
+        now = plan(ledger.state, candidates.view(ledger.state, frozenset(), None))
+        for onto, entry in now.merge:
+            candidates.make(onto, ledger.state.entries[entry])
+        if not now.merge:
+            return Line(ledger.state, now, driver)
+
+
+def evidence(project: Project, target: str, one: EntryState) -> str:
+    """What a refused entry's author needs to mend it: conflicting hunks, or the end of a gate's log."""
+    data = open_ledger(project, target).read(one.evidence) if one.evidence else None
+    return (data or b"").decode("utf-8", "replace").strip()
+
+
+def open_ledger(project: Project, target: str) -> Ledger:
+    return Ledger(project.objects, target, project.owner)
+
+
+def lock_path(project: Project, target: str) -> Path:
+    """The lock that whoever drives the queue holds."""
+    return project.state_dir / "locks" / "queue" / f"{target.removeprefix('refs/heads/')}.lock"

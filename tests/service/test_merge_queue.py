@@ -1,0 +1,184 @@
+"""A merge queue inside a workflow: worktrees side by side, landing one after another, refusals that go back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit import queues, repos
+from kit.repos import git
+from kit.runs import Smithers, play
+
+LINE = "smithers/integration"
+
+SIDE_BY_SIDE = """\
+    return MergeQueue(
+        Worktree("one", Task("t1", run="echo 1 > one.txt")),
+        Worktree("two", Task("t2", run="echo 2 > two.txt")),
+        gates=["sh gate.sh"],
+    )
+"""
+
+BACK = """\
+    landing = ctx.latest(Landing, "land")
+    feedback = landing.evidence if landing and not landing.landed else ""
+    return Worktree(
+        "side",
+        Loop(
+            Task("implement", agent="script", output=Change, same_conversation=True, prompt="fix it\\n" + feedback),
+            Land("land", gates=["sh gate.sh"], check=False, title="Say it right"),
+            until=bool(landing and landing.landed),
+            max_iterations=3,
+        ),
+    )
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = queues.make_repo(tmp_path / "repo")
+    monkeypatch.chdir(made)
+    return made
+
+
+@pytest.fixture
+def smithers(repo: Path, capsys: pytest.CaptureFixture[str]) -> Smithers:
+    return Smithers(repo, capsys)
+
+
+def up(smithers: Smithers, body: str, code: int | None = 0) -> str:
+    smithers.write(body)
+    path = smithers.repo / "flow.py"
+    names = "from smithers_git import Land, Landing, MergeQueue\n"
+    path.write_text(names + path.read_text("utf-8"), encoding="utf-8")
+    return str(smithers.json("up", "flow.py", code=code)["run"])
+
+
+def test_worktrees_land_on_an_integration_branch_and_the_base_branch_has_not_moved(smithers: Smithers, repo: Path):
+    base = git(repo, "rev-parse", "main")
+    up(smithers, SIDE_BY_SIDE)
+    assert git(repo, "rev-parse", "main") == base
+    assert git(repo, "show", f"{LINE}:one.txt") == "1"
+    assert git(repo, "show", f"{LINE}:two.txt") == "2"
+    assert git(repo, "rev-list", "--first-parent", "--count", f"{base}..{LINE}") == "2"
+    assert smithers.json("verify", f"{base}..{LINE}", "--strict")["ok"] is True
+
+
+def test_a_run_that_landed_on_an_integration_branch_lands_that_branch_on_the_users(smithers: Smithers, repo: Path):
+    run = up(smithers, SIDE_BY_SIDE)
+    said = smithers.json("land", run, "--gate", "sh gate.sh")
+    assert (said["onto"], said["landed"]) == ("main", True)
+    assert (repo / "one.txt").exists()
+    assert (repo / "two.txt").exists()
+
+
+def test_an_integration_branch_whose_work_came_home_begins_again_at_the_base(smithers: Smithers, repo: Path):
+    run = up(smithers, SIDE_BY_SIDE)
+    smithers.json("land", run, "--gate", "sh gate.sh")
+    repos.commit(repo, {"more.txt": "x\n"})
+    tip = git(repo, "rev-parse", "main")
+    up(smithers, SIDE_BY_SIDE.replace("one.txt", "three.txt").replace("two.txt", "four.txt"))
+    assert git(repo, "merge-base", tip, LINE) == tip
+
+
+def test_a_conflict_goes_back_to_the_same_conversation_with_the_hunks_of_both_sides(smithers: Smithers, repo: Path):
+    git(repo, "branch", LINE)
+    git(repo, "checkout", "-q", LINE)
+    repos.commit(repo, {"a.txt": "theirs\n"})
+    git(repo, "checkout", "-q", "main")
+    play(
+        repo,
+        """
+[[turn]]
+node = "implement"
+iteration = 0
+write = [{ path = "a.txt", text = "mine\\n" }]
+answer = { summary = "first" }
+
+[[turn]]
+node = "implement"
+iteration = 1
+expect = ["conflicts with the target", "theirs", "mine"]
+run = [["git", "merge", "-q", "-s", "ours", "smithers/integration"]]
+write = [{ path = "a.txt", text = "theirs\\nand mine\\n" }]
+answer = { summary = "second" }
+""",
+    )
+    run = up(smithers, BACK)
+    assert git(repo, "show", f"{LINE}:a.txt") == "theirs\nand mine"
+    sessions = [smithers.json("node", run, f"implement@{n}")["tries"][-1]["session"] for n in (0, 1)]
+    assert sessions[0]
+    assert sessions[0] == sessions[1]
+    assert git(repo, "log", "-1", "--format=%s", LINE) == "Say it right"
+
+
+def test_a_red_gate_on_the_merged_tree_goes_back_with_its_log(smithers: Smithers, repo: Path):
+    play(
+        repo,
+        """
+[[turn]]
+node = "implement"
+iteration = 0
+write = [{ path = "red", text = "" }]
+answer = { summary = "first" }
+
+[[turn]]
+node = "implement"
+iteration = 1
+expect = ["red is there"]
+delete = ["red"]
+write = [{ path = "b.txt", text = "b" }]
+answer = { summary = "second" }
+""",
+    )
+    up(smithers, BACK)
+    assert git(repo, "show", f"{LINE}:b.txt") == "b"
+
+
+def test_a_refusal_outside_of_a_loop_fails_the_task(smithers: Smithers, repo: Path):
+    body = 'return MergeQueue(Worktree("one", Task("t1", run="touch red")), gates=["sh gate.sh"])\n'
+    run = up(smithers, "    " + body, code=1)
+    last = smithers.json("node", run, "one.land")["tries"][-1]
+    assert last["kind"] == "gate"
+    assert "red is there" in last["message"]
+
+
+def test_siblings_of_what_is_refused_land(smithers: Smithers, repo: Path):
+    body = """\
+    return MergeQueue(
+        Worktree("bad", Task("t1", run="touch red"), Land("bad.in", continue_on_fail=True)),
+        Worktree("after", Task("t3", run="echo 3 > three.txt"), Land("after.in", needs="good.in")),
+        Worktree("good", Task("t2", run="echo 2 > two.txt"), Land("good.in")),
+        gates=["sh gate.sh"],
+    )
+"""
+    up(smithers, body)
+    assert git(repo, "ls-tree", "--name-only", LINE, "two.txt", "three.txt", "red").split() == ["three.txt", "two.txt"]
+
+
+def test_a_worktree_can_begin_at_what_has_landed(smithers: Smithers, repo: Path):
+    body = """\
+    return MergeQueue(
+        Worktree("one", Task("t1", run="echo 1 > one.txt"), Land("in1")),
+        Worktree("two", Task("t2", run="cat one.txt > two.txt", needs="in1"), base="smithers/integration"),
+        gates=["sh gate.sh"],
+    )
+"""
+    up(smithers, body)
+    assert git(repo, "show", f"{LINE}:two.txt") == "1"
+
+
+def test_a_run_whose_landing_waits_for_what_never_comes_leaves_no_process(smithers: Smithers, repo: Path):
+    body = """\
+    return Worktree("one", Task("t1", run="echo 1 > one.txt"), Land("in", gates=["true"], depends_on="other"))
+"""
+    run = up(smithers, body, code=3)
+    assert smithers.json("inspect", run)["status"] == "interrupted"
+    assert "other" in smithers("timeline", run).out
+
+
+def test_the_gates_of_a_landing_default_to_the_projects_check(smithers: Smithers, repo: Path):
+    repos.commit(repo, {".smithers/config.toml": 'check = "sh gate.sh"\n'})
+    up(smithers, '    return MergeQueue(Worktree("one", Task("t1", run="echo 1 > one.txt")))\n')
+    found = smithers.json("verify", LINE)["commits"][0]
+    assert [one["gate"] for one in found["gates"]] == [["sh", "gate.sh"]]
