@@ -319,8 +319,20 @@ def test_nobody_is_blamed_while_the_one_ahead_is_undecided():
     now = table.plan()
     assert not now.records
     assert table.blocker("b") == "test is red on top of a, which is not decided yet"
-    assert trees(now.start) == [tree("a", "c")]
-    assert trees(now.cancel) == [tree(*"abc")]
+    assert (now.start, now.cancel) == ([], [])
+    table.ran(tree("a"), "passed")
+    assert refusals(table.plan()) == [("b", "red")]
+
+
+def test_nothing_is_begun_behind_an_entry_whose_redness_can_be_the_fault_of_one_ahead():
+    table = Table(view={"lanes": 2}).enter("a", "b", "c", "d")
+    table.go()
+    table.ran(tree("a", "b"), "failed")
+    assert table.plan().start == []
+    assert table.blocker("b") == "test was red once on top of a, which is not decided yet"
+    assert table.blocker("c") == "waits until it is known whose fault b shows"
+    table.ran(tree("a"), "passed")
+    assert trees(table.plan().start) == [tree("a", "b"), tree("a", "c")]
 
 
 def test_the_first_is_blamed_only_when_the_target_itself_is_green():
