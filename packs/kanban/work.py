@@ -25,19 +25,26 @@ from smithers_git import (
     Worktree,
 )
 
-# What was refused is mended on top of what landed meanwhile. The conflicts are committed with their markers, so that an
-# agent whose sandbox closes .git can resolve them by editing files. Nobody's hooks, signatures or editors take part.
+# What was refused is mended on top of what landed meanwhile: $1 is the branch, $2 the name of this task. Conflicts are
+# committed with their markers, so that an agent whose sandbox closes .git resolves them by editing files. The commit has
+# the branch as its first parent and the message of a step: a rebase then takes it for one change on top of the branch,
+# and does not replay what conflicted. Nobody's hooks, signatures or editors take part.
 MERGE: Final = """\
 if [ -z "$(git config user.email)" ]; then
     export GIT_AUTHOR_NAME=smithers GIT_AUTHOR_EMAIL=smithers@localhost
     export GIT_COMMITTER_NAME=smithers GIT_COMMITTER_EMAIL=smithers@localhost
 fi
 ours() { git -c core.hooksPath=/dev/null -c core.quotePath=false -c merge.conflictStyle=diff3 "$@"; }
-ours merge --quiet --ff --no-stat --no-gpg-sign --no-verify-signatures --no-edit -m "Merge $1" "refs/heads/$1" && exit
-git rev-parse --quiet --verify MERGE_HEAD >/dev/null || exit 2
-ours diff --name-only --diff-filter=U | sed 's/^/conflict: /'
-ours add --all && ours commit --quiet --no-gpg-sign -m "Merge $1, with conflicts that are resolved next"
-exit 1
+ours merge --quiet --no-commit --no-ff --no-stat --no-verify-signatures "refs/heads/$1"
+theirs=$(git rev-parse --quiet --verify MERGE_HEAD) || ! git merge-base --is-ancestor "refs/heads/$1" HEAD || exit 0
+[ -n "$theirs" ] || exit 2
+conflicts=$(ours diff --name-only --diff-filter=U)
+ours add --all &&
+    tree=$(git write-tree) &&
+    commit=$(git commit-tree --no-gpg-sign -p "$theirs" -p HEAD -m "$2: attempt 1" "$tree") &&
+    ours update-ref HEAD "$commit" &&
+    ours merge --quit || exit 2
+[ -z "$conflicts" ] || { echo "$conflicts" | sed 's/^/conflict: /'; exit 1; }
 """
 _CONFLICT: Final = "conflict: "
 
@@ -192,7 +199,7 @@ class Work:
             Task(f"{self.id}.ticket", value=self.ticket, label=f"{self.id}: {self.ticket.title}"),
             Task(
                 f"{self.id}.merge",
-                run=["sh", "-c", MERGE, "merge", self.survey.onto],
+                run=["sh", "-c", MERGE, "merge", self.survey.onto, f"{self.id}.merge"],
                 check=False,
                 skip_if=not refused,
                 continue_on_fail=True,

@@ -208,7 +208,8 @@ def test_a_refusal_and_a_red_check_go_into_the_next_pass(board: Stage) -> None:
     assert statuses(state, "a.land") == ["skipped", "skipped", "finished"]
 
 
-def test_markers_that_stay_in_a_file_go_back_before_anything_is_checked(board: Stage) -> None:
+@pytest.mark.parametrize("style", ["rebase", "squash"])
+def test_markers_that_stay_in_a_file_go_back_before_anything_is_checked(style: str, board: Stage) -> None:
     put(board, "left", priority=9)
     put(board, "right", priority=9)
     both = [{"path": "shared.txt", "text": "both\n"}]
@@ -219,10 +220,13 @@ def test_markers_that_stay_in_a_file_go_back_before_anything_is_checked(board: S
         work("right", 2, "Conflicts are still in the files", "shared.txt still held", write=both),
         APPROVE_ALL,
     )
-    state = board.up("kanban")
+    state = board.up("kanban", style=style)
     assert sorted(columns(board, state)["landed"]) == ["left", "right"]
     assert statuses(state, "right.check") == ["finished", "skipped", "finished"]
     assert board.output(state, "right.markers", 1) == {"files": ["shared.txt"]}
+    assert git(board.repo, "show", f"{ONTO}:shared.txt") == "both"
+    assert "Merge" not in git(board.repo, "log", "--format=%s", ONTO)
+    board.smithers("verify", f"main..{ONTO}")
 
 
 def test_an_agent_that_cannot_work_gives_up_its_ticket_and_no_other(board: Stage) -> None:
