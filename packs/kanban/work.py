@@ -26,9 +26,9 @@ from smithers_git import (
 )
 
 # What was refused is mended on top of what landed meanwhile: $1 is the branch, $2 the name of this task. Conflicts are
-# committed with their markers, so that an agent whose sandbox closes .git resolves them by editing files. The commit has
-# the branch as its first parent and the message of a step: a rebase then takes it for one change on top of the branch,
-# and does not replay what conflicted. Nobody's hooks, signatures or editors take part.
+# committed with their markers, so that an agent whose sandbox closes .git can resolve them by editing files. The commit
+# has the branch as its first parent and the message of a step, so that a rebase takes it for one change on top of the
+# branch and does not replay what conflicted. Nobody's hooks, signatures or editors take part.
 MERGE: Final = """\
 if [ -z "$(git config user.email)" ]; then
     export GIT_AUTHOR_NAME=smithers GIT_AUTHOR_EMAIL=smithers@localhost

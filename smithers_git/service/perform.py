@@ -20,6 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from smithers_git.core import commit_message
 from smithers_git.core import events as ev
+from smithers_git.core.board import Survey
 from smithers_git.core.nodes import Command, wants_workspace
 from smithers_git.core.records import CommandResult
 from smithers_git.core.redact import Redactor, secrets_of
@@ -246,6 +247,8 @@ def _call(project: Project, job: Job, result: Result, folder: Path, watch: Watch
             result.kind, result.message = "error", _told(error)
         else:
             check_output(job, result, value)
+            if isinstance(value, Survey):
+                result.notes += value.notes  # tickets that changed while nobody looked
         return
 
 

@@ -10,9 +10,11 @@ from kit.repos import git
 from kit.script_agent import Stage, statuses, turn
 
 from smithers_git.core.state import State
+from smithers_git.names import TaskKey
 from smithers_git.service import approvals, control, drive
 from smithers_git.service.approvals import Answer
 from smithers_git.service.drive import Drive, Resume
+from smithers_git.service.engine import Watcher
 from smithers_git.service.project import Project
 
 ONTO = "smithers/integration"
@@ -71,8 +73,9 @@ def decide(stage: Stage, run: str, node: str, approved: bool, note: str = "") ->
     approvals.decide(project, approvals.choose(project, run, node), Answer(approved, "Ada", note))
 
 
-def go_on(stage: Stage, run: str) -> State:
-    return drive.go(Project.open(stage.repo), run, Resume(), Drive())
+def go_on(stage: Stage, run: str, said: list[str] | None = None) -> State:
+    watcher = Watcher(noted=said.append) if said is not None else Watcher()
+    return drive.go(Project.open(stage.repo), run, Resume(), Drive(watcher))
 
 
 SEVENTH = work(
@@ -263,7 +266,7 @@ def test_a_person_is_asked_before_each_ticket_lands(board: Stage) -> None:
     )
     state = board.up("kanban", approve=True, code=3)
     assert sorted(str(key) for key in state.waiting()) == ["a.approve", "b.approve"]
-    assert "did a" in state.approvals[state.waiting()[0]].summary
+    assert "did a" in state.approvals[TaskKey("a.approve")].summary
     assert landed_on(board) == {}
     decide(board, state.run, "a.approve", approved=False, note="too long")
     decide(board, state.run, "b.approve", approved=True)
@@ -293,11 +296,9 @@ def test_tickets_that_change_while_the_run_is_paused_are_noticed_and_named(board
     put(board, "e")
     for id in ("a", "b"):
         decide(board, state.run, f"{id}.approve", approved=True)
-    state = go_on(board, state.run)
+    said: list[str] = []
+    state = go_on(board, state.run, said)
     assert board.output(state, "survey-1")["changes"] == {"edited": ["a"], "added": ["e"], "deleted": ["b", "c"]}
-    for key in [str(key) for key in state.waiting()]:
-        decide(board, state.run, key, approved=True)
-    state = go_on(board, state.run)
     while state.waiting():
         for key in [str(key) for key in state.waiting()]:
             decide(board, state.run, key, approved=True)
@@ -306,6 +307,7 @@ def test_tickets_that_change_while_the_run_is_paused_are_noticed_and_named(board
     assert board.output(state, "a.ticket")["body"] == "Now in two words."
     notes = board.output(state, "board")["notes"]
     assert notes == ["ticket a was edited", "ticket e was added", "ticket b was deleted", "ticket c was deleted"]
+    assert [line for line in said if line in notes] == notes, "and they were told at once"
 
 
 def test_a_ticket_that_breaks_while_the_run_is_paused_keeps_its_text(board: Stage) -> None:
