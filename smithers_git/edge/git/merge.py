@@ -118,11 +118,18 @@ class Merger:
     def lost(self, head: str, before: str, after: str) -> list[str]:
         """Paths whose change in `head` vanished when a branch went from `before` to `after`; none if all is well."""
         place = (self._repo.common_dir, self._objects)
-        return merge_lost.lost(self._trees, place, self.base(before, head), head, (before, after))
+        found = merge_lost.lost(self._trees, place, self.base(before, head), head, (before, after))
+        if not found:
+            return []
+        # A commit that the target took over by itself, and may have gone on from: a rebase leaves it out.
+        steps, _ = merge_rebase.steps(self._repo.common_dir, before, head, self._is_snapshot)
+        known = [(step.base, step.commit) for step in steps if step.known and step.base is not None]
+        taken = {path for old, new in known for path in merge_lost.changes(self._repo.common_dir, old, new)}
+        return [path for path in found if path not in taken]
 
     def _rebase(self, onto: str, head: str, message: Message, moment: int) -> Candidate | Clash:
         tip, tree, made = onto, self._objects.read_commit(onto).tree, list[str]()
-        steps = merge_rebase.steps(self._repo.common_dir, onto, head, self._is_snapshot)
+        steps, merges = merge_rebase.steps(self._repo.common_dir, onto, head, self._is_snapshot)
         for number, step in enumerate(steps):
             result = self._replayed(tree, step)
             if isinstance(result, Conflict):
@@ -137,6 +144,12 @@ class Merger:
             author = f"{self._author} {moment} +0000" if step.message is None else step.author
             tip = self._commit(tree, [tip], message(tree, step.message), (author, moment))
             made.append(tree)
+        gone = self.lost(head, onto, tip) if merges else []
+        if gone:
+            named = "\n".join(f"  {path}" for path in gone)
+            why = "A rebase leaves out merge commits, and what only they changed: git rebase would lose it here too."
+            way = "Land it with the style merge or squash, or bring the change into a commit of its own."
+            return Clash(tuple(gone), f"{why}\nMerges: {' '.join(one[:12] for one in merges)}\n{named}\n{way}\n")
         return Candidate(tip, tuple(made))
 
     def _replayed(self, tree: str, step: Step) -> str | Conflict:

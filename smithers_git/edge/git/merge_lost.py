@@ -11,6 +11,7 @@ from smithers_git.edge.git.merge_tree import MergeTree
 from smithers_git.edge.git.objects import Objects
 
 _NONE: Final = "0" * 40
+_ABSENT: Final = "000000"
 _FILES: Final = {"100644", "100755"}
 _BUILT_IN: Final = {"unspecified", "set", "unset", "text", "union", "binary"}
 
@@ -31,33 +32,31 @@ def lost(
 ) -> list[str]:
     """Paths whose change from `base` to `head` is not in the result of `move` = (before, after); sorted.
 
-    A path is kept when the result has the entry's version, or another one than before. Is it as before, then the
-    target must have held the change already, in that file or in the one that it was renamed to.
+    Nothing is lost when the result is what git merges of the two now. A rebase may differ from that; then each path
+    must be as in `head`, or another than before and with the new lines, or the target must have held the change
+    already, in that file or in the one that it was renamed to.
     """
     common_dir, objects = place
     before, after = move
-    start = base or objects.write_tree({})
-    entry, landed = changes(common_dir, start, head), changes(common_dir, before, after)
-    same = sorted(path for path in entry if path not in landed)
-    if not same:
-        return []
-    differing = changes(common_dir, after, head, *same)
-    suspects = [path for path in same if path in differing]
-    if not suspects:
-        return []
     tree = objects.read_commit(after).tree
     if trees.merge(before, head) == tree:
-        return []  # what git itself makes of the two, attributes and all
+        return []
+    start = base or objects.write_tree({})
+    entry, landed = changes(common_dir, start, head), changes(common_dir, before, after)
+    differing = changes(common_dir, after, head)
     renamed = _renames(common_dir, start, before)
-    arrived = {new for _, new in landed.values()}
+    arrived = {new for _, new in landed.values() if new.oid != _NONE}
     found = []
-    for path in suspects:
+    for path in sorted(entry.keys() & differing.keys()):
         old, new = entry[path]
-        if new in arrived or renamed.get(path) in landed:
+        there = renamed.get(path, path)
+        if new in arrived or (
+            there in landed and landed[there][1].oid != _NONE and not _lacks(objects, old, new, landed[there][1])
+        ):
             continue
-        there = objects.find(tree, renamed.get(path, path))
-        if not _held(objects, old, new, there):
-            found.append(path)
+        if there not in landed and _held(objects, old, new, objects.find(tree, there)):
+            continue
+        found.append(path)
     return [path for path in found if not _driven(trees, before, path)]
 
 
@@ -85,13 +84,27 @@ def _held(objects: Objects, old: Version, new: Version, there: str | None) -> bo
         return False
     if there == new.oid:
         return True
-    if new.mode not in _FILES or old.mode not in _FILES:
+    if new.mode not in _FILES or old.mode not in {*_FILES, _ABSENT}:
         return False
     if new.oid == old.oid:
         return False  # its mode alone, which the target does not have
-    was, wanted, has = (Counter(objects.read_blob(oid).splitlines()) for oid in (old.oid, new.oid, there))
+    was, wanted = Counter(_lines(objects, old)), Counter(_lines(objects, new))
+    has = Counter(objects.read_blob(there).splitlines())
     added, removed = wanted - was, was - wanted
     return all(has[line] for line in added) and all(has[line] < was[line] or wanted[line] for line in removed)
+
+
+def _lacks(objects: Objects, old: Version, new: Version, there: Version) -> bool:
+    """Whether a file that the landing touched misses a line that the entry added."""
+    if not {old.mode, new.mode, there.mode} <= {*_FILES, _ABSENT}:
+        return False
+    added = Counter(_lines(objects, new)) - Counter(_lines(objects, old))
+    has = set(_lines(objects, there))
+    return any(line not in has for line in added)
+
+
+def _lines(objects: Objects, version: Version) -> list[bytes]:
+    return objects.read_blob(version.oid).splitlines() if version.oid != _NONE else []
 
 
 def _driven(trees: MergeTree, commit: str, path: str) -> bool:

@@ -38,8 +38,8 @@ class _Listed:
     parents: tuple[str, ...]
 
 
-def steps(common_dir: Path, onto: str, head: str, is_snapshot: Callable[[str], bool]) -> list[Step]:
-    """The changes of `head` that `onto` does not have, oldest first. Merges are left out, as by `git rebase`.
+def steps(common_dir: Path, onto: str, head: str, is_snapshot: Callable[[str], bool]) -> tuple[list[Step], list[str]]:
+    """The changes of `head` that `onto` does not have, oldest first, and the merges, which `git rebase` leaves out.
 
     Snapshots that follow each other are one change. A snapshot that is a merge (an agent went to another branch, and
     the engine joined the two) stands for all that its other parents brought.
@@ -50,16 +50,20 @@ def steps(common_dir: Path, onto: str, head: str, is_snapshot: Callable[[str], b
     listed = [_listed(fields[at : at + _FIELDS], is_snapshot) for at in range(0, len(fields) - 1, _FIELDS)]
     joined = _joined(listed)
     found: list[Step] = []
+    merges: list[str] = []
     for one in listed:
         step = one.step
-        if step.commit in joined or (len(one.parents) > 1 and step.message is not None):
+        if step.commit in joined:
+            continue
+        if len(one.parents) > 1 and step.message is not None:
+            merges.append(step.commit)
             continue
         last = found[-1] if found else None
         if last and last.message is None and step.message is None and step.base == last.commit:
             found[-1] = replace(last, commit=step.commit, known=last.known and step.known)
         else:
             found.append(step)
-    return found
+    return found, merges
 
 
 def _listed(fields: list[str], is_snapshot: Callable[[str], bool]) -> _Listed:

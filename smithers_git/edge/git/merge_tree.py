@@ -127,9 +127,12 @@ def _conflict(output: str) -> Conflict:
 
 
 def _notes(fields: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Of records (number of paths, paths, kind, sentence) those that are conflicts."""
+    """Of records (number of paths, paths, kind, sentence) those that are conflicts.
+
+    After them git may give advice on submodules as mere text.
+    """
     at = 0
-    while at < len(fields) and fields[at].strip():
+    while at < len(fields) and fields[at].isdigit():
         number = int(fields[at])
         paths, kind, sentence = tuple(fields[at + 1 : at + 1 + number]), *fields[at + 1 + number : at + 3 + number]
         if len(paths) != number:
