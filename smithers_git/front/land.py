@@ -11,12 +11,14 @@ from smithers_git.edge import ask, output
 from smithers_git.errors import ExitCode
 from smithers_git.front.foreground import signals
 from smithers_git.front.words import plural
-from smithers_git.service.landing import request
+from smithers_git.service.landing import line, request
 from smithers_git.service.landing.desk import Desk, Ticket
 from smithers_git.service.landing.entries import Wish
 from smithers_git.service.landing.request import Preview, Request
 from smithers_git.service.project import Project
 
+_LINES: Final = 60
+"""Lines of evidence that a person sees; --json has all."""
 _PATIENCE: Final = 1.0
 """Seconds after which a queue that cannot go on is reported instead of waited for."""
 
@@ -54,39 +56,52 @@ def _go(project: Project, wish: Wish, asked: Request, *, as_json: bool) -> int:
     with signals(lambda _reason: stop.set()):
         desk = Desk(project, output.note)
         ticket = desk.land(wish, asked.by, stop, patience=_PATIENCE)
-    return _conclude(wish, asked, ticket, as_json=as_json)
-
-
-def _conclude(wish: Wish, asked: Request, ticket: Ticket, *, as_json: bool) -> int:
-    state = ticket.state
-    branch = wish.target.removeprefix("refs/heads/")
-    landed = state is not None and state.status == "landed"
-    waits = state is None or state.status == "waiting"
+    text = line.evidence(project, wish.target, ticket.state) if ticket.state else ""
     if as_json:
-        document = {
-            "entry": wish.entry.id,
-            "name": wish.entry.name,
-            "onto": branch,
-            "landed": landed,
-            "status": state.status if state else "waiting",
-            "commit": state.commit if state else None,
-            "reason": state.reason if state else None,
-            "message": (ticket.blocker or "") if waits else (state.message if state else ""),
-            "next": [f"smithers verify {state.commit}"] if landed and state else [f"smithers queue {branch}"],
-        }
-        output.document(document)
-    elif landed and state is not None:
-        output.emit(f"landed on {branch} as {output.paint((state.commit or '')[:12], 'green')}")
-        output.note(f"check it at any time: smithers verify {(state.commit or '')[:12]}")
-    elif waits:
+        output.document(_outcome(wish, ticket, text))
+    else:
+        _conclude(wish, asked, ticket, text)
+    return int(_code(ticket))
+
+
+def _code(ticket: Ticket) -> ExitCode:
+    status = ticket.state.status if ticket.state else "waiting"
+    return {"landed": ExitCode.DONE, "waiting": ExitCode.WAITING}.get(status, ExitCode.FAILED)
+
+
+def _outcome(wish: Wish, ticket: Ticket, evidence: str) -> dict[str, Any]:
+    """How it ended, for a program."""
+    state, branch = ticket.state, wish.target.removeprefix("refs/heads/")
+    landed = state is not None and state.status == "landed"
+    return {
+        "entry": wish.entry.id,
+        "name": wish.entry.name,
+        "onto": branch,
+        "landed": landed,
+        "status": state.status if state else "waiting",
+        "commit": state.commit if state else None,
+        "reason": state.reason if state else None,
+        "message": ticket.blocker or (state.message if state else ""),
+        "evidence": evidence,
+        "next": [f"smithers verify {state.commit}"] if landed and state else [f"smithers queue {branch}"],
+    }
+
+
+def _conclude(wish: Wish, asked: Request, ticket: Ticket, evidence: str) -> None:
+    """How it ended, for a person, and what to type next."""
+    state, branch = ticket.state, wish.target.removeprefix("refs/heads/")
+    if state is None or state.status == "waiting":
         output.emit(f"{wish.entry.name} {output.paint('waits', 'yellow')}: {ticket.blocker or 'it was stopped'}")
-        output.note(f"nothing was changed; when that is settled: smithers land {shlex.quote(asked.name)}")
-    elif state is not None:
-        output.emit(f"{wish.entry.name} was {output.paint('refused', 'red')}: {state.message}")
-        output.note(f"the evidence: smithers queue {branch} --all --json")
-    if landed:
-        return int(ExitCode.DONE)
-    return int(ExitCode.WAITING if waits else ExitCode.FAILED)
+        output.note(f"{branch} was not moved; when that is settled: smithers land {shlex.quote(asked.name)}")
+    elif state.status == "landed":
+        commit = (state.commit or "")[:12]
+        output.emit(f"landed on {branch} as {output.paint(commit, 'green')}")
+        output.note(f"check it at any time: smithers verify {commit}")
+    else:
+        output.emit(f"{wish.entry.name} was {output.paint(state.status, 'red')}: {state.message}")
+        for text in evidence.splitlines()[-_LINES:]:
+            output.emit(f"  {text}")
+        output.note(f"{branch} was not moved; when it is mended: smithers land {shlex.quote(asked.name)}")
 
 
 def _document(wish: Wish, seen: Preview) -> dict[str, Any]:
@@ -116,8 +131,8 @@ def _show(wish: Wish, seen: Preview) -> None:
     output.emit(
         f"{output.paint(wish.entry.name, 'bold')} ({plural(seen.commits, 'commit')}) onto {branch} at {seen.tip[:12]}"
     )
-    for line in seen.stat.splitlines():
-        output.emit(f"  {line}")
+    for text in seen.stat.splitlines():
+        output.emit(f"  {text}")
     output.emit(f"as      {seen.style}: {wish.entry.title}")
     output.emit("gates   " + "; ".join(gate if isinstance(gate, str) else shlex.join(gate) for gate in seen.gates))
     if seen.hooks:

@@ -28,6 +28,12 @@ def changed_files(repo: Repository, a: str, b: str, *paths: str) -> list[str]:
     ]
 
 
+def titles(repo: Repository, a: str, b: str, *paths: str) -> list[str]:
+    """The newest ten commits on the way from `a` to `b`, as `git log --oneline` has them; of those `paths` if any."""
+    line = ("log", "-n10", "--no-merges", "--format=%h %s", "--end-of-options", f"{a}..{b}", "--", *paths)
+    return git(repo.common_dir, "--literal-pathspecs", *line).splitlines()
+
+
 def _color(color: bool) -> str:
     return "--color=always" if color else "--color=never"
 

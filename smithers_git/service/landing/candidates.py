@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from smithers_git.core import commit_message
+from smithers_git.core.landing.entry import Entry
 from smithers_git.core.landing.state import EntryState, QueueState
 from smithers_git.core.landing.view import Check, Conflict, Merged, View
 from smithers_git.edge.git import hooks
-from smithers_git.edge.git.merge import Candidate, Merger
+from smithers_git.edge.git.diff import titles
+from smithers_git.edge.git.merge import Candidate, Clash, Merger
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import GitError
 from smithers_git.service import lanes
@@ -71,7 +73,14 @@ class Candidates:
             self._commits |= home.commits_by_tree(self.objects, onto, made.commit)
         else:
             self._made[onto, entry.id] = Conflict(f"conflicts in {', '.join(made.paths)}")
-            self._text[onto, entry.id] = made.text
+            self._text[onto, entry.id] = self._explained(onto, entry, made)
+
+    def _explained(self, onto: str, entry: Entry, clash: Clash) -> str:
+        """The hunks of both sides, and what each of them wanted: who mends a conflict has to keep both."""
+        base = self.merger.base(onto, entry.head)
+        theirs = titles(self.project.repository, base, onto, *clash.paths) if base is not None else []
+        wanted = [f"  yours:      {entry.title}", *(f"  the target: {line}" for line in theirs)]
+        return "\n".join([clash.text.rstrip(), "", "What each side wanted:", *wanted, ""])
 
     def merged(self, onto: str, entry: str) -> Merged:
         """A candidate that was made."""

@@ -53,6 +53,7 @@ class Terms:
 
 def for_task(project: Project, state: State, task: Land, space: Space, body: str) -> Wish:
     """The wish of a Land task; raises RunRefused without a gate."""
+    asked = next((one for key, one in reversed(state.approvals.items()) if key.node == task.id and one.approved), None)
     change = Change(
         name=task.name or task.ticket or f"{state.run}/{space.name}",
         head=space.commit,
@@ -68,6 +69,7 @@ def for_task(project: Project, state: State, task: Land, space: Space, body: str
         style=task.style,
         depends_on=task.depends_on,
         priority=task.priority,
+        approval=asked.by if asked is not None else None,
     )
     made = wish(project, change, terms)
     return replace(made, base=state.base) if terms.onto == project.settings.landing.branch else made

@@ -11,7 +11,7 @@ from smithers_git.core.nodes import Command
 from smithers_git.core.queue_nodes import Style
 from smithers_git.core.state import State
 from smithers_git.edge.git import follow, hooks
-from smithers_git.edge.git.diff import diff_stat
+from smithers_git.edge.git.diff import diff_stat, titles
 from smithers_git.edge.git.merge import Candidate, Merger
 from smithers_git.errors import RunNotFound, RunRefused, UsageError
 from smithers_git.names import MAIN
@@ -67,8 +67,9 @@ def make(project: Project, asked: Request) -> Wish:
         head = project.objects.ref(_HEADS + branch)
         if head is None:
             raise
-        change = Change(branch, head, _HEADS + branch, asked.title or f"Land {branch}", _tickets(project, branch))
-        return _wish(project, asked, change, _own_branch(project, asked), None)
+        onto = asked.onto or project.repository.branch
+        title, body = _words(project, branch, head, onto)
+        return _wish(project, asked, Change(branch, head, _HEADS + branch, asked.title or title, body), onto, None)
     state = project.chain(run).state
     if state.end != "finished":
         how = runs.status(project, state)
@@ -92,8 +93,15 @@ def _wish(project: Project, asked: Request, change: Change, onto: str | None, ch
     return wish(project, change, terms)
 
 
-def _own_branch(project: Project, asked: Request) -> str | None:
-    return asked.onto or project.repository.branch
+def _words(project: Project, branch: str, head: str, onto: str | None) -> tuple[str, str]:
+    """What a branch brings, in the words of its commits, or of the tickets that landed on it."""
+    tickets = _tickets(project, branch)
+    base = project.objects.resolve(onto) if onto else None
+    brought = titles(project.repository, base, head) if base is not None and not tickets else []
+    if len(brought) == 1:
+        return brought[0].partition(" ")[2], ""
+    lines = [f"- {line.partition(' ')[2]}" for line in reversed(brought)]
+    return f"Land {branch}", tickets or "\n".join(lines)
 
 
 def _change(project: Project, state: State, asked: Request) -> Change:
