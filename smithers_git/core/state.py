@@ -115,6 +115,8 @@ class State:
     tokens: int = 0
     cost: float = 0.0
     resumes: int = 0
+    interrupted: bool = False
+    """An attempt was cut off and nothing has started since: the engine was told to stop, or died."""
     resets: int = 0
     """How often nodes were taken back; until then, what is done stays done."""
 
@@ -152,7 +154,7 @@ def _created(state: State, event: ev.RunCreated, at: float) -> None:
 
 
 def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
-    state.pause_requested, state.cancel_requested = False, None
+    state.pause_requested, state.cancel_requested, state.interrupted = False, None, False
     state.resumes += 1
     if state.end in ("failed", "cancelled"):
         state.end, state.error, state.error_hint = None, None, ""
@@ -179,7 +181,7 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
     if state.end in ("failed", "cancelled"):
         _try_again(state)  # the new run may have what the old one lacked: a higher ceiling, another input
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
-    state.pause_requested, state.cancel_requested = False, None
+    state.pause_requested, state.cancel_requested, state.interrupted = False, None, False
     for key in list(state.running):
         _stop(state, key)
     for space in state.spaces.values():
@@ -222,6 +224,7 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
     node.agent, node.space, node.retry_at = event.agent, event.space, None
     state.running[key] = event.attempt
+    state.interrupted = False
 
 
 def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> None:
@@ -289,6 +292,7 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
     node.attempt = max(node.attempt, event.attempt)
     _stop(state, key)
     node.ended, node.error = at, event.reason
+    state.interrupted = True
     if event.session:
         node.session, node.session_agent = event.session, event.agent
 

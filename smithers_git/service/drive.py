@@ -76,7 +76,8 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     require_writable(project.repository)
     chain = project.chain(run)
     with owning(project, run, "up"):
-        _drive(project, chain, replace(resume, revive=resume.revive and stopped(chain.state)), drive)
+        revive = resume.revive and (stopped(chain.state) or chain.state.interrupted)
+        _drive(project, chain, replace(resume, revive=revive), drive)
     while drive.reason is None and chain.state.end is None and chain.moved():
         try:
             with owning(project, run, "up"):

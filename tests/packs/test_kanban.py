@@ -9,9 +9,10 @@ from kit import repos
 from kit.repos import git
 from kit.script_agent import Stage, statuses, turn
 
+from smithers_git.core import events as ev
 from smithers_git.core.state import State
 from smithers_git.names import TaskKey
-from smithers_git.service import approvals, control, drive
+from smithers_git.service import approvals, control, drive, launch
 from smithers_git.service.approvals import Answer
 from smithers_git.service.drive import Drive, Resume
 from smithers_git.service.engine import Watcher
@@ -308,6 +309,24 @@ def test_tickets_that_change_while_the_run_is_paused_are_noticed_and_named(board
     notes = board.output(state, "board")["notes"]
     assert notes == ["ticket a was edited", "ticket e was added", "ticket b was deleted", "ticket c was deleted"]
     assert [line for line in said if line in notes] == notes, "and they were told at once"
+
+
+def test_tickets_that_change_after_ctrl_c_are_noticed_too(board: Stage) -> None:
+    put(board, "a")
+    board.play(turn("a.implement", attempt=1, hang=True), work("a"), work("b"), APPROVE_ALL)
+    project = Project.open(board.repo)
+    run = launch.begin(project, launch.Request("kanban", cwd=board.repo)).created.run
+
+    def stop(_state: State, events: tuple[ev.Event, ...], _at: float) -> None:
+        if any(isinstance(one, ev.TaskStarted) and one.node == "a.implement" for one in events):
+            driving.stop("SIGINT")
+
+    driving = Drive(Watcher(recorded=stop))
+    assert drive.go(project, run, Resume(), driving).end is None
+    put(board, "b")
+    state = go_on(board, run)
+    assert board.output(state, "board")["notes"] == ["ticket b was added"]
+    assert sorted(columns(board, state)["landed"]) == ["a", "b"]
 
 
 def test_a_ticket_that_breaks_while_the_run_is_paused_keeps_its_text(board: Stage) -> None:
