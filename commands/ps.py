@@ -12,7 +12,7 @@ import click
 
 from smithers_git.cli import json_option
 
-STATUSES = ("running", "waiting", "paused", "interrupted", "finished", "failed", "cancelled")
+STATUSES = ("running", "waiting", "paused", "parked", "interrupted", "finished", "failed", "cancelled")
 
 
 @click.command(help=__doc__)

@@ -6,8 +6,10 @@ A failed task is data in a frame, never one of these.
 
 from __future__ import annotations
 
+import errno
+import re
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class ExitCode(IntEnum):
@@ -21,6 +23,16 @@ class ExitCode(IntEnum):
     INTERNAL = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+_FULL: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+
+
+def is_full(error: Exception | str) -> bool:
+    """Whether an error, or what a program said of one, is that the disk (or the user's part of it) is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return _FULL.search(str(error)) is not None
 
 
 class SmithersError(Exception):
@@ -75,6 +87,11 @@ class GitError(SmithersError):
 class StorageError(SmithersError):
     code = "storage"
     when = "the disk refused a write: full, read-only or no permission"
+
+
+class DiskFull(StorageError):
+    code = "disk-full"
+    when = "the disk is full, or has less room than `[disk] floor` asks for"
 
 
 class LockTimeout(SmithersError):

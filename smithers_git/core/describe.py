@@ -49,6 +49,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.CancelRequested: lambda e: "cancel requested" + (f" by {e.by}" if e.by else ""),
     ev.RunCancelled: lambda e: "run cancelled" + (f" by {e.by}" if e.by else ""),
     ev.PauseRequested: lambda e: "pause requested" + (f" by {e.by}" if e.by else ""),
+    ev.RunParked: lambda e: f"run parked: {e.reason}",
     ev.TaskStarted: lambda e: f"{node_of(e)} started" + (f" with {e.agent}" if e.agent else ""),
     ev.TaskFinished: lambda e: f"{node_of(e)} finished" + (" from the cache" if e.cached else ""),
     ev.TaskFailed: _failed,

@@ -108,6 +108,13 @@ class PauseRequested(_Record):
     by: str = ""
 
 
+class RunParked(_Record):
+    """The machine cannot go on: its disk is full. What ran was ended and kept; nothing counts as a failure."""
+
+    type: Literal["run.parked"] = "run.parked"
+    reason: str
+
+
 class TaskStarted(_NodeEvent):
     type: Literal["task.started"] = "task.started"
     attempt: int
@@ -261,6 +268,7 @@ Event = Annotated[
     | CancelRequested
     | RunCancelled
     | PauseRequested
+    | RunParked
     | TaskStarted
     | TaskFinished
     | TaskFailed

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from smithers_git.core import amounts
 
 
 class _Section(BaseModel):
@@ -57,6 +59,23 @@ class PortSettings(_Section):
         return self
 
 
+class DiskSettings(_Section):
+    """Room on the disk."""
+
+    floor: str | int = "1 GiB"
+    """No work is begun with less free, where the repository or its worktrees lie; 0 for none."""
+
+    @field_validator("floor")
+    @classmethod
+    def _is_a_size(cls, value: str | int) -> str | int:
+        amounts.size(str(value))
+        return value
+
+    @property
+    def bytes(self) -> int:
+        return amounts.size(str(self.floor))
+
+
 class RunSettings(_Section):
     max_concurrency: int = Field(default=4, ge=1, le=64)
 
@@ -92,4 +111,5 @@ class Settings(_Section):
     agents: dict[str, AgentSettings] = {}
     worktree: WorktreeSettings = WorktreeSettings()
     ports: PortSettings = PortSettings()
+    disk: DiskSettings = DiskSettings()
     landing: LandingSettings = LandingSettings()

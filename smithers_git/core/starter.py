@@ -36,6 +36,21 @@ _REST: Final = """
 # setup = "npm ci"               # runs once in each new worktree, before any token is spent
 # teardown = ""
 # root = "~/worktrees"
+
+# Each worktree has a block of ports of its own; its processes find the first one in SMITHERS_PORT_BASE.
+[ports]
+# first = 20000
+# block = 10
+# count = 1000
+
+[disk]
+# floor = "1 GiB"                # no work is begun with less room; `smithers gc` makes some
+
+# How results come home: `smithers land`, and the merge queue inside a workflow.
+[landing]
+# style = "merge"                # or "rebase", "squash"
+# branch = "smithers/integration"
+# gates = ["make test"]          # green on the very tree that lands; the check when none is given
 """
 
 

@@ -7,73 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core import events as ev
-from smithers_git.core.events import Usage
+from smithers_git.core.parts import ApprovalState, LoopState, NodeState, SpaceState, Status
 from smithers_git.names import TaskKey
 
-Status = Literal["pending", "running", "waiting", "finished", "failed", "skipped"]
-
-
-@dataclass(slots=True)
-class NodeState:
-    """What is known of one node in one iteration."""
-
-    status: Status = "pending"
-    attempt: int = 0
-    """Number of the last attempt that was started; 0 before the first."""
-    failures: int = 0
-    """Failed attempts that count against `retries`."""
-    retry_at: float | None = None
-    error: str | None = None
-    kind: str | None = None
-    output: str | None = None
-    """Path of the output in the frame's tree."""
-    agent: str | None = None
-    session: str | None = None
-    session_agent: str | None = None
-    """The agent profile that `session` belongs to."""
-    session_total: Usage | None = None
-    """Tokens of that conversation so far, where its CLI counts whole conversations."""
-    space: str = "main"
-    commit: str | None = None
-    tokens: int = 0
-    cost: float = 0.0
-    seconds: float = 0.0
-    started: float | None = None
-    ended: float | None = None
-    continued: bool = False
-    cached: bool = False
-
-
-@dataclass(slots=True)
-class LoopState:
-    iteration: int = 0
-    base: int = 0
-    """The iteration at which the loop began in this pass of an enclosing loop."""
-    finished: Literal["until", "max"] | None = None
-    outer: tuple[str, ...] = ()
-    """The loops around it: when one of them goes on, this one begins afresh."""
-
-
-@dataclass(slots=True)
-class ApprovalState:
-    title: str
-    summary: str
-    requested: float
-    commits: dict[str, str]
-    on_deny: Literal["fail", "continue", "skip"] = "fail"
-    gate: bool = False
-    approved: bool | None = None
-    by: str | None = None
-    note: str = ""
-
-
-@dataclass(slots=True)
-class SpaceState:
-    branch: str
-    commit: str
-    base: str
-    slug: str | None = None
-    port: int | None = None
+__all__ = ["ApprovalState", "LoopState", "NodeState", "SpaceState", "State", "Status", "apply"]
 
 
 @dataclass(slots=True)
@@ -100,6 +37,8 @@ class State:
     failed_children: list[str] = field(default_factory=list)
     pause_requested: bool = False
     cancel_requested: str | None = None
+    parked: str | None = None
+    """Why the machine could not go on; None when it could, or did again."""
     nodes: dict[TaskKey, NodeState] = field(default_factory=dict)
     done: set[TaskKey] = field(default_factory=set)
     """Keys that let their dependents go on: finished, skipped, or failed with `continue_on_fail`."""
@@ -154,7 +93,7 @@ def _created(state: State, event: ev.RunCreated, at: float) -> None:
 
 
 def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
-    state.pause_requested, state.cancel_requested, state.interrupted = False, None, False
+    state.pause_requested, state.cancel_requested, state.parked, state.interrupted = False, None, None, False
     state.resumes += 1
     if state.end in ("failed", "cancelled"):
         state.end, state.error, state.error_hint = None, None, ""
@@ -181,7 +120,7 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
     if state.end in ("failed", "cancelled"):
         _try_again(state)  # the new run may have what the old one lacked: a higher ceiling, another input
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
-    state.pause_requested, state.cancel_requested, state.interrupted = False, None, False
+    state.pause_requested, state.cancel_requested, state.parked, state.interrupted = False, None, None, False
     for key in list(state.running):
         _stop(state, key)
     for space in state.spaces.values():
@@ -210,6 +149,10 @@ def _cancelled(state: State, event: ev.RunCancelled, at: float) -> None:
 
 def _pause_requested(state: State, event: ev.PauseRequested, at: float) -> None:
     state.pause_requested = True
+
+
+def _parked(state: State, event: ev.RunParked, at: float) -> None:
+    state.parked = event.reason
 
 
 def _stop(state: State, key: TaskKey) -> None:
@@ -379,6 +322,7 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.CancelRequested: _cancel_requested,
     ev.RunCancelled: _cancelled,
     ev.PauseRequested: _pause_requested,
+    ev.RunParked: _parked,
     ev.TaskStarted: _task_started,
     ev.TaskFinished: _task_finished,
     ev.TaskFailed: _task_failed,

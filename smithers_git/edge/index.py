@@ -19,7 +19,7 @@ from smithers_git.clock import SystemClock
 if TYPE_CHECKING:  # it brings pydantic, which `ps` does without
     from smithers_git.core.state import State
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised with every change of the tables. A file with another number is made anew: it holds nothing of its own."""
 
 # Not WAL: when only the file is deleted, those who have the old one open and those who make the new one share the
@@ -40,6 +40,7 @@ class RunRow:
     title: str
     end: str | None
     paused: int
+    parked: str | None
     waiting: str
     """JSON list of [node, title, since] of undecided approvals."""
     parent: str | None
@@ -73,6 +74,7 @@ def row_of(state: State, tip: str) -> RunRow:
         title=_text(str(title).strip().partition("\n")[0][:200]) if title else "",
         end=state.end,
         paused=int(state.pause_requested),
+        parked=state.parked and _text(state.parked),
         waiting=json.dumps(waiting) if waiting else "[]",
         parent=state.parent,
         created=state.created,
@@ -187,7 +189,8 @@ class Index:
 
     def _file(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.touch()
+        if not self.path.exists():  # its time stays: it tells whether the file is to be checked
+            self.path.touch()
         self._file_id = _id(self.path)  # before it is opened: if it goes in between, the next `_open` sees that
         return self._connect(self.path)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from smithers_git.errors import LockTimeout, StorageError
+from smithers_git.errors import DiskFull, LockTimeout, StorageError, is_full
 
 _PATIENCE = 0.3  # seconds; a look by `is_held` keeps the lock for microseconds, a starved process a little longer
 
@@ -160,4 +160,5 @@ def _same_file(fd: int, path: Path) -> bool:
 
 
 def _storage(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"the lock {path} cannot be used: {error.strerror}", hint="make its folder writable")
+    kind = DiskFull if is_full(error) else StorageError
+    return kind(f"the lock {path} cannot be used: {error.strerror}", hint="make its folder writable")

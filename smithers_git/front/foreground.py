@@ -40,6 +40,8 @@ def conclude(project: Project, state: State, *, as_json: bool) -> None:
     status = document["status"]
     style = {"finished": "green", "failed": "red", "waiting": "yellow"}.get(status, "bold")
     output.emit(f"run {state.run} {output.paint(status, style)} at frame {state.number}")
+    if state.parked:
+        output.emit(f"  {state.parked}")
     if state.failed_children:
         output.emit(f"  failed on the way: {', '.join(state.failed_children)}")
     if state.error and status == "failed":

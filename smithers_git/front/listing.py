@@ -14,7 +14,14 @@ from smithers_git.service.runs import RunView
 
 MOST: Final = 20
 """Runs that are shown unless all are asked for."""
-_STYLES: Final = {"finished": "green", "failed": "red", "waiting": "yellow", "running": "blue", "interrupted": "red"}
+_STYLES: Final = {
+    "finished": "green",
+    "failed": "red",
+    "waiting": "yellow",
+    "running": "blue",
+    "interrupted": "red",
+    "parked": "red",
+}
 
 
 def show(project: Project, wanted: Sequence[str], *, everything: bool, as_json: bool) -> None:
@@ -63,6 +70,8 @@ def _step(view: RunView) -> str:
     """What happens in the run, or what it waits for."""
     if view.status == "waiting":
         return ", ".join(f"{node}?" for node, _title, _since in view.waiting)
+    if view.status == "parked" and view.row.parked:
+        return view.row.parked
     if view.running:
         return ", ".join(view.running)
     if view.row.error and view.status == "failed":
@@ -93,6 +102,6 @@ def _table(views: Sequence[RunView], now: float) -> None:
 
 def _attention(views: Sequence[RunView]) -> None:
     """The next command for what does not go on by itself."""
-    stuck = [view for view in views if view.status in ("waiting", "interrupted")]
+    stuck = [view for view in views if view.status in ("waiting", "interrupted", "parked")]
     for view in stuck[:3]:
         output.note(f"{view.row.run} is {view.status}: smithers why {view.row.run}")

@@ -45,6 +45,7 @@ def run_document(project: Project, state: State) -> dict[str, Any]:
         "input": state.input,
         "base": state.base,
         "parent": state.parent,
+        "parked": state.parked,
         "error": state.error,
         "hint": state.error_hint or None,
         "failed_children": state.failed_children,
@@ -84,6 +85,8 @@ def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False)
         )
     if status == "failed":
         return [f"smithers why {run}", f"smithers up --resume {run}"]
+    if status == "parked":
+        return ["smithers gc --dry-run", f"smithers up --resume {run}"]
     if status == "running":
         return [f"smithers logs -f {run}"]
     return [f"smithers up --resume {run}"]

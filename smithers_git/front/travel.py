@@ -10,7 +10,7 @@ from smithers_git.edge import ask, output
 from smithers_git.errors import ExitCode, UsageError
 from smithers_git.front import foreground, start
 from smithers_git.front.words import plural
-from smithers_git.service import travel
+from smithers_git.service import disk, travel
 from smithers_git.service.drive import Resume
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -85,6 +85,7 @@ def replay(project: Project, parent: str, options: Mapping[str, Any]) -> int:
     """Fork and drive the fork; returns its exit code."""
     # Replaying a run from its end would do nothing: from the start, unless something says how far back.
     frame = options["frame"] if options["frame"] is not None or options["reset"] else 0
+    disk.require_room(project)
     chain, began = _forked(project, parent, options, frame)
     output.note(f"run {chain.run}, a fork of {parent} at frame {began}")
     return foreground.follow(project, chain.run, Resume(), as_json=options["as_json"])

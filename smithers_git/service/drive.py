@@ -12,7 +12,7 @@ from smithers_git.core.state import State
 from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
-from smithers_git.service import recover, source
+from smithers_git.service import disk, recover, source
 from smithers_git.service.engine import Engine, Watcher
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
@@ -94,6 +94,7 @@ def ready(project: Project, run: str, resume: Resume) -> None:
     chain = project.chain(run)
     if chain.state.end != "finished":
         _source(project, chain, resume)
+        disk.require_room(project)
 
 
 def stopped(state: State) -> bool:
@@ -106,12 +107,15 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None
     if chain.state.end == "finished" or (chain.state.end is not None and not resume.revive):
         return
     loaded = _source(project, chain, resume)
+    disk.require_room(project)
+    disk.reserve(project)
     _take_over(project, chain, loaded, resume, drive)
     engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
     if drive.reason is not None:
         engine.interrupt(drive.reason)
     engine.run()
-    engine.packer.finish()
+    if engine.parked is None:
+        engine.packer.finish()
 
 
 def _source(project: Project, chain: Chain, resume: Resume) -> Source:
@@ -141,7 +145,7 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
             drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
         accepted = _accept(project, chain, loaded) if resume.accept_change else []
         events = list(found.events)
-        if resume.revive or accepted or (events and not stopped(chain.state)):
+        if resume.revive or accepted or chain.state.parked or (events and not stopped(chain.state)):
             events.append(ev.RunResumed(accepted=accepted))
         if events:
             recover.mark(project, chain.run, found.restore)

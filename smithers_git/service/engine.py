@@ -18,9 +18,9 @@ from smithers_git.core.nodes import Task
 from smithers_git.core.plan import Plan
 from smithers_git.core.schedule import Decision, Start, decide
 from smithers_git.core.state import State
-from smithers_git.errors import RefMoved, WorkflowError
+from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
-from smithers_git.service import outcome
+from smithers_git.service import disk, outcome
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
@@ -67,6 +67,8 @@ class Engine:
         """Results that no frame holds yet."""
         self._told: list[ev.Event] = []
         self._stop: str | None = None
+        self.parked: str | None = None
+        """Why the machine could not go on."""
 
     def interrupt(self, reason: str) -> None:
         """End what runs and return; the run can be resumed. May be called from a signal handler."""
@@ -81,10 +83,16 @@ class Engine:
             except RefMoved:
                 # Someone else wrote a frame. What was decided on the older state is void; what came back is not.
                 self._reload()
+            except SmithersError as error:
+                if self.parked is not None or not disk.is_why(self.project, error):
+                    raise
+                self.parked = error.message
+                self._reload()
 
     def _turn(self) -> bool:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
-        self._land()
+        if not self._land():
+            return self._wind_down(str(self.parked))
         state = self.chain.state
         decision = self._settle()
         self._commit()
@@ -185,8 +193,11 @@ class Engine:
 
     # -- persist
 
-    def _land(self) -> None:
-        """Make events of everything that came back. It stays in `_landed` until a frame holds it."""
+    def _land(self) -> bool:
+        """Make events of everything that came back. It stays in `_landed` until a frame holds it.
+
+        False when the disk is full: what came back is then for the last frame.
+        """
         while True:
             try:
                 result = self._results.get_nowait()
@@ -194,12 +205,16 @@ class Engine:
                 break
             self._flying.pop(result.job.key, None)
             self._landed.append(result)
+        self.parked = self.parked or next((result.full for result in self._landed if result.full), None)
+        if self.parked is not None:
+            return False
         clock = self.project.clock
         for result in self._landed:
             for event in outcome.events(self.chain, result, clock.now(), clock.jitter()):
                 self._add(event)
             if self._landed[0].job.task.kind == "value":
                 break  # each finished step is a frame of its own
+        return True
 
     def _add(self, event: ev.Event) -> None:
         self.chain.add(event, self.project.clock.now())
@@ -249,7 +264,9 @@ class Engine:
 
     def _wind_down(self, reason: str) -> bool:
         """End what runs, keep what it left, then say so in a last frame."""
-        if self._stop:
+        if self.parked:
+            self.watcher.noted(f"{self.parked}: ending what runs and keeping its files")
+        elif self._stop:
             self.watcher.noted(f"{self._stop}: ending what runs and keeping its files; once more to leave at once")
         for cancel in self._flying.values():
             cancel.set()
@@ -258,24 +275,39 @@ class Engine:
             self._flying.pop(result.job.key, None)
             self._landed.append(result)
         state = self.chain.state
-        text = "cancelled" if state.cancel_requested else f"the engine was told to stop ({reason})"
-        while True:
-            try:
-                for result in self._landed:
-                    for event in self._last_events(result, text):
-                        self._add(event)
-                if self.chain.state.cancel_requested:
-                    self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
-                self._commit()
-            except RefMoved:
-                self._reload()
-            else:
-                self._landed = []
+        told = "the disk is full" if self.parked else f"the engine was told to stop ({reason})"
+        text = "cancelled" if state.cancel_requested else told
+        while not self._last_frame(text):
+            self._reload()
+        return False
+
+    def _last_frame(self, text: str) -> bool:
+        """Write what ended, and why; False when it has to be tried again on a newer state, or with more room."""
+        try:
+            for result in self._landed:
+                for event in self._last_events(result, text):
+                    self._add(event)
+            if self.chain.state.cancel_requested:
+                self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
+            elif self.parked:
+                self._add(ev.RunParked(reason=self.parked))
+            self._commit()
+        except RefMoved:
+            return False
+        except SmithersError as error:
+            if not disk.is_why(self.project, error):
+                raise
+            self.parked = self.parked or error.message
+            if disk.release(self.project):
                 return False
+            self._reload()
+            self.watcher.noted("not even a frame could be written; what workspaces hold is kept by a resume")
+        self._landed = []
+        return True
 
     def _last_events(self, result: Result, reason: str) -> list[ev.Event]:
         """What ended by itself before it could be cut off counts as it ended."""
-        if result.kind == "cancelled":
+        if result.kind == "cancelled" or (result.kind is not None and result.full):
             return outcome.interrupted(self.chain, result, reason)
         clock = self.project.clock
         return outcome.events(self.chain, result, clock.now(), clock.jitter())

@@ -73,5 +73,7 @@ class Result:
     transcript: bytes = b""
     cached: bool = False
     """Taken over from an earlier attempt with the same definition on the same files."""
+    full: str | None = None
+    """That the disk was full while it was made. When it did not succeed, that is no failure of the task."""
     notes: list[str] = field(default_factory=list)
     """What the user should know although the attempt ended well, say a nested repository that no frame covers."""

@@ -15,7 +15,7 @@ from smithers_git.edge.git.repository import require_commit, require_writable
 from smithers_git.edge.git.snapshot import working_copy
 from smithers_git.errors import RefMoved, RunRefused
 from smithers_git.names import check_run_id
-from smithers_git.service import pools, source
+from smithers_git.service import disk, pools, source
 from smithers_git.service.checks import find_check
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -81,6 +81,7 @@ def _chain(project: Project, created: ev.RunCreated) -> Chain:
 def begin(project: Project, request: Request) -> Draft:
     """Write frame 0: the input, the base commit and the workflow's own files; raises before anything is half-made."""
     require_writable(project.repository)
+    disk.require_room(project)
     made = draft(project, request)
     chain = made.chain
     if project.tip(chain.run) is not None:

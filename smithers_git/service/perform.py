@@ -26,9 +26,11 @@ from smithers_git.core.records import CommandResult
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.workflow import first_issue
 from smithers_git.edge import process
-from smithers_git.errors import SetupFailed, SmithersError
+from smithers_git.edge.git.snapshot import Snapshot
+from smithers_git.errors import SetupFailed, SmithersError, is_full
+from smithers_git.service import disk
 from smithers_git.service.agent import converse
-from smithers_git.service.job import Job, Result
+from smithers_git.service.job import Job, Result, Space
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
 
@@ -81,8 +83,12 @@ class Performer:
             self._attempt(job, result, cancel, report)
         except SmithersError as error:
             result.kind, result.message = "bug", f"{error.message}; {error.hint}" if error.hint else error.message
+            result.full = error.message if disk.is_why(self.project, error) else None
         except Exception as error:  # noqa: BLE001 - a worker that brings nothing back would be waited for for ever
             result.kind, result.message = "bug", _told(error)
+            result.full = str(error) if disk.is_why(self.project, error) else None
+        if result.kind not in (None, "cancelled") and result.full is None and disk.spent(self.project):
+            result.full = f"the disk is full, and {job.key} failed: {result.message}"
         result.seconds = self.project.clock.monotonic() - began
         return result
 
@@ -139,10 +145,7 @@ class Performer:
             return
         message = commit_message.snapshot(str(job.key), job.attempt, result.kind)
         try:
-            with self._turns[job.space.name]:
-                parent = self._tips.get(job.space.name, job.space.commit)
-                saved = self.workspaces.save(job.space.name, job.space.branch, parent, message)
-                self._tips[job.space.name] = saved.commit
+            saved = self._snapshot(job.space, result, message)
         except SmithersError as error:
             if result.kind is None:
                 result.kind, result.message = "bug", f"the files could not be saved: {error.message}"
@@ -150,6 +153,22 @@ class Performer:
             return
         result.commit = saved.commit
         result.notes += [f"{job.key}: {path} is a repository of its own, in no frame" for path in saved.uncovered]
+
+    def _snapshot(self, space: Space, result: Result, message: str) -> Snapshot:
+        """Commit the workspace; on a full disk with the room that was kept for this."""
+        with self._turns[space.name]:
+            parent = self._tips.get(space.name, space.commit)
+            try:
+                saved = self.workspaces.save(space.name, space.branch, parent, message)
+            except SmithersError as error:
+                if not disk.is_why(self.project, error):
+                    raise
+                result.full = error.message
+                if not disk.release(self.project):
+                    raise
+                saved = self.workspaces.save(space.name, space.branch, parent, message)
+            self._tips[space.name] = saved.commit
+        return saved
 
 
 def words(command: Command) -> list[str]:
@@ -245,6 +264,7 @@ def _call(project: Project, job: Job, result: Result, folder: Path, watch: Watch
             continue
         if error is not None:
             result.kind, result.message = "error", _told(error)
+            result.full = str(error) if is_full(error) else None
         else:
             check_output(job, result, value)
             if isinstance(value, Survey):

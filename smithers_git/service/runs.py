@@ -15,8 +15,9 @@ from smithers_git.service.project import Project
 if TYPE_CHECKING:  # it brings pydantic, which `ps` on a current index does without
     from smithers_git.core.state import NodeState, State
 
-RunStatus = Literal["running", "waiting", "paused", "interrupted", "finished", "failed", "cancelled"]
-"""`interrupted`: nobody owns the run and nothing outside is waited for: `smithers up --resume` goes on with it."""
+RunStatus = Literal["running", "waiting", "paused", "parked", "interrupted", "finished", "failed", "cancelled"]
+"""`interrupted`: nobody owns the run and nothing outside is waited for: `smithers up --resume` goes on with it.
+`parked`: the machine could not go on, its disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,19 @@ def reflect(project: Project, run: str) -> None:
     project.index.record(chain.state, chain.tip, known)
 
 
-def status_of(project: Project, run: str, end: str | None, *, paused: bool, waiting: bool) -> RunStatus:
-    """How a run stands. Nothing stored says "running": the owner's lock does."""
+def status_of(project: Project, run: str, end: str | None, otherwise: RunStatus) -> RunStatus:
+    """How a run stands, `otherwise` when nobody owns it. Nothing stored says "running": the owner's lock does."""
     if end is not None:
         return end  # type: ignore[return-value]  # the three ends are statuses
     if is_held(project.lock_path(run)):
         return "running"
+    return otherwise
+
+
+def _idle(*, parked: bool, paused: bool, waiting: bool) -> RunStatus:
+    """How a run stands that nobody owns and that is not over."""
+    if parked:
+        return "parked"
     if paused:
         return "paused"
     return "waiting" if waiting else "interrupted"
@@ -87,7 +95,8 @@ def node_status(node: NodeState, run: RunStatus) -> str:
 def status(project: Project, state: State) -> RunStatus:
     """How the run with this state stands."""
     waiting = bool(state.waiting()) and not state.running
-    return status_of(project, state.run, state.end, paused=state.pause_requested, waiting=waiting)
+    idle = _idle(parked=state.parked is not None, paused=state.pause_requested, waiting=waiting)
+    return status_of(project, state.run, state.end, idle)
 
 
 def views(project: Project) -> list[RunView]:
@@ -101,7 +110,8 @@ def survey(project: Project) -> tuple[list[RunView], dict[str, str]]:
     found = []
     for row in project.index.runs():
         waiting = row.waiting != "[]" and row.running == "[]"
-        found.append(RunView(row, status_of(project, row.run, row.end, paused=bool(row.paused), waiting=waiting)))
+        idle = _idle(parked=row.parked is not None, paused=bool(row.paused), waiting=waiting)
+        found.append(RunView(row, status_of(project, row.run, row.end, idle)))
     return found, unreadable
 
 

@@ -11,7 +11,7 @@ from smithers_git.core.plan import dependents
 from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey, branch_ref, check_run_id, parse_key, rewound_ref
-from smithers_git.service import archive, recover, source
+from smithers_git.service import archive, disk, recover, source
 from smithers_git.service.drive import owning
 from smithers_git.service.frames import Chain, Frame, source_files, walk
 from smithers_git.service.project import Project
@@ -147,6 +147,7 @@ def _source(project: Project, chain: Chain) -> source.Source:
 
 def retry_task(project: Project, run: str, node: str) -> list[str]:
     """Let a node, and everything that waits for it, run again on the files as they are; returns what was reset."""
+    disk.require_room(project)
     with owning(project, run, "retry-task"):
         chain = project.chain(run)
         reset = reset_of(project, chain, (node,))

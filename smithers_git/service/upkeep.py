@@ -118,6 +118,9 @@ def _runs(project: Project) -> Iterator[Finding]:
         lost = list(_lost(project, run))
         if lost:
             yield Finding(f"run {run}", "needs you", f"missing objects: {', '.join(lost[:3])}", ("git fsck",))
+        if view.status == "parked":
+            commands = ("smithers gc --dry-run", f"smithers up --resume {run}")
+            yield Finding(f"run {run}", "needs you", f"parked: {view.row.parked}", commands)
         if view.status == "interrupted":
             resume = f"smithers up --resume {run}"
             yield Finding(f"run {run}", "needs you", "interrupted: no engine drives it", (resume,))

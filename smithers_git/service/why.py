@@ -15,7 +15,7 @@ from smithers_git.service.project import Project
 
 Kind = Literal[
     "approval", "retry", "needs", "slot", "running", "failed", "ceiling", "interrupted", "paused", "cancelled",
-    "agent", "source-changed", "workflow", "finished",
+    "parked", "agent", "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
 
@@ -86,6 +86,8 @@ def _standing(state: State, status: runs.RunStatus, decision: Decision) -> list[
     if state.cancel_requested:
         text = f"{state.cancel_requested} asked to cancel it: what runs is being ended"
         return [Blocker("cancelled", text, () if status == "running" else resume)]
+    if status == "parked":
+        return [Blocker("parked", str(state.parked), ("smithers gc --dry-run", *resume), since=state.updated)]
     if state.pause_requested:
         text = "it is paused: nothing new starts" + (", what is in flight ends first" if status == "running" else "")
         return [Blocker("paused", text, resume)]

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from smithers_git.edge.process.command import Captured, capture
 from smithers_git.edge.process.env import clean_env
-from smithers_git.errors import GitError, SmithersError, StorageError
+from smithers_git.errors import DiskFull, GitError, SmithersError, StorageError, is_full
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,7 +140,8 @@ def failure(cwd: Path, args: tuple[str, ...], done: Captured) -> SmithersError:
         del words[:2]
     message = f"git {' '.join(words[:3])} failed in {cwd}: {reason}"
     if _DISK.search(stderr):
-        return StorageError(message, hint="free disk space or make the folder writable, then run the command again")
+        kind = DiskFull if is_full(stderr) else StorageError
+        return kind(message, hint="free disk space or make the folder writable, then run the command again")
     if _LOCKED.search(stderr):
         return GitError(message, hint="if no git process runs in this repository, delete the lock file and try again")
     return GitError(message, hint=f"see `git -C {cwd} status`; `smithers doctor` looks for damage")
@@ -163,7 +164,8 @@ def storage_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except OSError as error:
             place = error.filename or "the disk"
-            raise StorageError(f"{place}: {error.strerror}", hint=f"see `ls -ld {place}` and `df`") from error
+            kind = DiskFull if is_full(error) else StorageError
+            raise kind(f"{place}: {error.strerror}", hint=f"see `ls -ld {place}` and `df`") from error
 
     return translated
 

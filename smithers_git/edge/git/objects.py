@@ -19,7 +19,16 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from smithers_git.edge.git import ref_lock
-from smithers_git.errors import GitError, LockTimeout, RefMoved, RepositoryError, SmithersError, StorageError
+from smithers_git.errors import (
+    DiskFull,
+    GitError,
+    LockTimeout,
+    RefMoved,
+    RepositoryError,
+    SmithersError,
+    StorageError,
+    is_full,
+)
 
 BLOB: Final = 0o100644
 TREE: Final = 0o040000
@@ -60,7 +69,8 @@ class Hands(NamedTuple):
 
 
 def _storage(error: Exception, doing: str) -> StorageError:
-    return StorageError(f"{doing}: {error}", hint="free disk space or make .git writable, then run the command again")
+    kind = DiskFull if is_full(error) else StorageError
+    return kind(f"{doing}: {error}", hint="free disk space or make .git writable, then run the command again")
 
 
 def _is_disk(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from smithers_git.edge.process.launch import Exit, Launch, Reason, Started
 from smithers_git.edge.process.scratch import Scratch
 from smithers_git.edge.process.tree import end_tree, start_time
-from smithers_git.errors import StorageError, UsageError
+from smithers_git.errors import DiskFull, StorageError, UsageError, is_full
 
 if TYPE_CHECKING:
     from smithers_git.edge.process.channel import Channel
@@ -61,7 +61,8 @@ def run(
     try:
         scratch = Scratch(launch.stdin, stderr=not (launch.merge_stderr or launch.terminal))
     except OSError as reason:
-        raise StorageError(
+        kind = DiskFull if is_full(reason) else StorageError
+        raise kind(
             f"cannot write temporary files for {launch.argv[0]}: {reason}",
             hint="free space in the temporary folder, or set TMPDIR to another one",
         ) from reason

@@ -1,0 +1,66 @@
+"""Room to work: nothing is begun without it, and a run that meets the end of it is parked, not failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from smithers_git.core import amounts
+from smithers_git.edge import disk
+from smithers_git.edge.git.command import storage_errors
+from smithers_git.errors import DiskFull, is_full
+from smithers_git.service.project import Project
+
+RESERVE: Final = 4 << 20
+"""Bytes that are kept free for the last frame: what attempts said, which is at most as much, and a few objects."""
+_SPENT: Final = 1 << 20
+"""A disk with fewer bytes is full, whatever a program said of its failure: git does not always tell why."""
+HINT: Final = "smithers gc --dry-run shows what can be cleared away"
+
+
+def require_room(project: Project) -> None:
+    """Refuse to begin work where there is less room than `[disk] floor`; raises DiskFull, which says how much less."""
+    floor = project.settings.disk.bytes
+    for place in _places(project):
+        free = disk.free(place)
+        if free < floor:
+            missing = amounts.shown(floor - free)
+            raise DiskFull(
+                f"the disk of {place} has {amounts.shown(free)} free, {missing} less than [disk] floor asks for "
+                f"({amounts.shown(floor)})",
+                hint=HINT,
+            )
+
+
+def is_why(project: Project, error: Exception) -> bool:
+    """Whether it was a full disk that `error` comes from."""
+    return isinstance(error, DiskFull) or is_full(error) or spent(project)
+
+
+def spent(project: Project) -> bool:
+    """Whether nothing more can be written."""
+    return any(disk.free(place) < _SPENT for place in _places(project))
+
+
+@storage_errors
+def reserve(project: Project) -> None:
+    """Keep some room for the last frame; raises DiskFull when there is none."""
+    path = _reserve(project)
+    if not path.exists():
+        disk.fill(path, RESERVE)
+
+
+def release(project: Project) -> bool:
+    """Give that room free; says whether there was any."""
+    path = _reserve(project)
+    there = path.exists()
+    path.unlink(missing_ok=True)
+    return there
+
+
+def _reserve(project: Project) -> Path:
+    return project.state_dir / "reserve"
+
+
+def _places(project: Project) -> tuple[Path, Path]:
+    return project.repository.common_dir, project.workspaces("").root
