@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import landing
+
 HERE = Path(__file__).parent
 
 CHAIN = """
@@ -73,6 +75,7 @@ class Bench:
     quick: bool = False
     _made: int = 0
     env: dict[str, str] = field(default_factory=dict)
+    here: Path = HERE
 
     def __post_init__(self) -> None:
         home = self.base / "home"
@@ -272,4 +275,5 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "listing": listing,
     "worktrees": worktrees,
     "resume": resume,
+    **landing.ALL,
 }
