@@ -197,13 +197,7 @@ class Work:
         entered = self.now.landing is None and self._error("land") is not None
         work = Loop(
             Task(f"{self.id}.ticket", value=self.ticket, label=f"{self.id}: {self.ticket.title}"),
-            Task(
-                f"{self.id}.merge",
-                run=["sh", "-c", MERGE, "merge", self.survey.onto, f"{self.id}.merge"],
-                check=False,
-                skip_if=not refused,
-                continue_on_fail=True,
-            ),
+            self._merge() if refused else None,
             Task(
                 f"{self.id}.implement",
                 agent="implement",
@@ -237,6 +231,10 @@ class Work:
             id=f"{self.id}.loop",
         )
         return Worktree(self.id, work, base=self.survey.onto)
+
+    def _merge(self) -> Task:
+        id = f"{self.id}.merge"
+        return Task(id, run=["sh", "-c", MERGE, "merge", self.survey.onto, id], check=False, continue_on_fail=True)
 
     def _approval(self, typed: str) -> Approval:
         return Approval(

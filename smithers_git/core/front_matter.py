@@ -85,8 +85,8 @@ def _toml(head: list[str], body: str, name: str) -> Document:
         message = _TOML_LINE.sub("", said).removesuffix(" (at end of document)")
         refuse(name, min(line, len(head)) + 1, f"{message[:1].lower()}{message[1:]}", "mend the TOML of this line")
     lines: dict[str, int] = {}
-    for number, line in enumerate(head, 2):
-        key = _TOML_KEY.match(line)
+    for number, text in enumerate(head, 2):
+        key = _TOML_KEY.match(text)
         if key:
             lines.setdefault(key[1], number)
     return Document(found, body, lines)

@@ -40,6 +40,8 @@ def show(project: Project, run: str | None, *, as_json: bool) -> None:
         _reasons(view)
     for note in [*view.notes, *view.broken.values()]:
         output.note(f"note: {note}")
+    if view.ahead:
+        output.note(f"next: smithers land {view.onto} brings {plural(view.ahead, 'commit')} onto your branch")
 
 
 def _document(view: View) -> dict[str, object]:
@@ -51,6 +53,7 @@ def _document(view: View) -> dict[str, object]:
         "columns": columns,
         "notes": view.notes,
         "broken": view.broken,
+        "ahead": view.ahead,
     }
 
 

@@ -80,9 +80,9 @@ def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False)
     if status == "finished":
         main = state.spaces.get("main")
         branch = (main.commit[:12] if folded else main.branch.removeprefix("refs/heads/")) if main else None
-        return (
-            [f"git diff {state.base[:12]}..{branch}", f"git merge {branch}"] if branch else [f"smithers output {run}"]
-        )
+        if branch is None:
+            return [f"smithers board {run}" if {"survey", "board"} <= state.latest.keys() else f"smithers output {run}"]
+        return [f"git diff {state.base[:12]}..{branch}", f"git merge {branch}"]
     if status == "failed":
         return [f"smithers why {run}", f"smithers up --resume {run}"]
     if status == "parked":

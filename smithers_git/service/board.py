@@ -17,6 +17,7 @@ from smithers_git.core.board import Board, Card, Survey, blocked_tickets
 from smithers_git.core.records import Landing
 from smithers_git.core.state import NodeState, State
 from smithers_git.core.ticket import Ticket
+from smithers_git.edge.git.command import git
 from smithers_git.errors import RunRefused
 from smithers_git.names import TaskKey
 from smithers_git.service import runs
@@ -42,6 +43,8 @@ class View:
     notes: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     """Why a ticket file of the checkout cannot be used, by path."""
+    ahead: int = 0
+    """How many commits `onto` has that the user's HEAD does not have."""
 
 
 def of_run(project: Project, run: str) -> View:
@@ -53,7 +56,8 @@ def of_run(project: Project, run: str) -> View:
         )
     survey = found.surveys[-1]
     cards = found.cards(survey.tickets, survey.landed)
-    return View(cards, survey.onto, run, runs.status(project, found.state), found.notes())
+    status = runs.status(project, found.state)
+    return View(cards, survey.onto, run, status, found.notes(), ahead=_ahead(project, survey.onto))
 
 
 def of_checkout(project: Project) -> View:
@@ -63,10 +67,16 @@ def of_checkout(project: Project) -> View:
     onto = newest.surveys[-1].onto if newest else project.settings.landing.branch
     landed = landed_tickets(project.worktree, [f"refs/heads/{onto.removeprefix('refs/heads/')}", "HEAD"])
     tickets = sorted(shelf.tickets, key=lambda one: (-one.priority, one.id))
+    ahead = _ahead(project, onto)
     if newest is None:
-        return View(_resting(tickets, landed, {}), onto, broken=shelf.broken)
+        return View(_resting(tickets, landed, {}), onto, broken=shelf.broken, ahead=ahead)
     status = runs.status(project, newest.state)
-    return View(newest.cards(tickets, landed), onto, newest.state.run, status, newest.notes(), shelf.broken)
+    return View(newest.cards(tickets, landed), onto, newest.state.run, status, newest.notes(), shelf.broken, ahead)
+
+
+def _ahead(project: Project, onto: str) -> int:
+    span = f"HEAD..refs/heads/{onto.removeprefix('refs/heads/')}"
+    return int(git(project.worktree, "rev-list", "--count", "--end-of-options", span, "--", check=False) or 0)
 
 
 def _newest(project: Project) -> _Run | None:

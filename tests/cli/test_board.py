@@ -60,7 +60,7 @@ def test_tickets_that_no_run_has_begun(stage: Stage, smithers: Smithers) -> None
     document = stage.smithers("board")
 
     assert columns(document) == {"todo": ["later", "new"], "landed": ["old"], "blocked": ["x", "y"]}
-    assert (document["run"], document["onto"]) == (None, "smithers/integration")
+    assert (document["run"], document["onto"], document["ahead"]) == (None, "smithers/integration", 0)
     assert document["columns"]["landed"][0]["commit"] == commit
     assert document["columns"]["todo"][0]["why"] == "waits for new"
     assert list(document["broken"]) == [".smithers/tickets/bad.md"]
@@ -80,6 +80,7 @@ def test_a_run_over_all_its_columns(stage: Stage, smithers: Smithers) -> None:
         turn("*.review", answer=APPROVED),
     )
     run = stage.up("kanban", max_iterations=2).run
+    assert stage.smithers("inspect", run)["next"] == [f"smithers board {run}"]
     put(stage.repo, "fresh")
 
     document = stage.smithers("board", run)
@@ -90,7 +91,9 @@ def test_a_run_over_all_its_columns(stage: Stage, smithers: Smithers) -> None:
     assert failed["passes"] == 2
     assert columns(stage.smithers("board"))["todo"] == ["fresh"], "without a run: what lies in the checkout now"
     assert document["columns"]["landed"][0]["commit"] == git(stage.repo, "rev-parse", "smithers/integration")
-    text = smithers("board", run).out.splitlines()
+    said = smithers("board", run)
+    assert f"next: smithers land smithers/integration brings {document['ahead']} commits onto your branch" in said.err
+    text = said.out.splitlines()
     assert text[0] == f"run {run} is finished, 1 of 3 tickets landed on smithers/integration"
     assert [word for word in text[2].split() if not word.isdigit()] == ["LANDED", "BLOCKED", "FAILED"]
     assert text[3].split() == ["good", "after-bad", "bad"]
