@@ -46,17 +46,21 @@ def lost(
     differing = changes(common_dir, after, head)
     renamed = _renames(common_dir, start, before)
     arrived = {new for _, new in landed.values() if new.oid != _NONE}
+    was = _all_lines(objects, [old for old, _ in entry.values()])
+    has = _all_lines(objects, [new for _, new in landed.values()])
     found = []
     for path in sorted(entry.keys() & differing.keys()):
         old, new = entry[path]
         there = renamed.get(path, path)
-        if new in arrived or (
-            there in landed and landed[there][1].oid != _NONE and not _lacks(objects, old, new, landed[there][1])
-        ):
+        if new in arrived:
             continue
-        if there not in landed and _held(objects, old, new, objects.find(tree, there)):
-            continue
-        found.append(path)
+        if there in landed:
+            # Lines that the entry did not just move, wherever they are now.
+            kept = landed[there][1].oid != _NONE and _all_lines(objects, [new]) - was <= has
+        else:
+            kept = _held(objects, old, new, objects.find(tree, there))
+        if not kept:
+            found.append(path)
     return [path for path in found if not _driven(trees, before, path)]
 
 
@@ -88,19 +92,14 @@ def _held(objects: Objects, old: Version, new: Version, there: str | None) -> bo
         return False
     if new.oid == old.oid:
         return False  # its mode alone, which the target does not have
-    was, wanted = Counter(_lines(objects, old)), Counter(_lines(objects, new))
+    had, wanted = Counter(_lines(objects, old)), Counter(_lines(objects, new))
     has = Counter(objects.read_blob(there).splitlines())
-    added, removed = wanted - was, was - wanted
-    return all(has[line] for line in added) and all(has[line] < was[line] or wanted[line] for line in removed)
+    added, removed = wanted - had, had - wanted
+    return all(has[line] for line in added) and all(has[line] < had[line] or wanted[line] for line in removed)
 
 
-def _lacks(objects: Objects, old: Version, new: Version, there: Version) -> bool:
-    """Whether a file that the landing touched misses a line that the entry added."""
-    if not {old.mode, new.mode, there.mode} <= {*_FILES, _ABSENT}:
-        return False
-    added = Counter(_lines(objects, new)) - Counter(_lines(objects, old))
-    has = set(_lines(objects, there))
-    return any(line not in has for line in added)
+def _all_lines(objects: Objects, versions: list[Version]) -> set[bytes]:
+    return {line for one in versions if one.mode in _FILES for line in _lines(objects, one)}
 
 
 def _lines(objects: Objects, version: Version) -> list[bytes]:
