@@ -10,6 +10,9 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 # Repositories that tests make and remove belong in memory: a disk without a journal was 25 times slower for it.
 SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; else echo $${TMPDIR:-/tmp}; fi)
 
+# With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test lint types unit docs test-agents bench soak lock clean
 
 help:  ## this list

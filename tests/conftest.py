@@ -50,6 +50,9 @@ def _sealed_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("TZ", "UTC")
         patch.setenv("TERM", "dumb")
+        # Without byte code every process of ours compiles us anew: half a second each.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setattr(sys, "dont_write_bytecode", False)
         # `python3` is this one: a version manager's shim in its place takes seven times as long, and may be too old.
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
         _settle(patch, tmp_path_factory.mktemp("home"))
