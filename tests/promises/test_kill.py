@@ -201,13 +201,16 @@ def _no_output_lost(repo: Path, run: str) -> None:
     assert json.loads(newest[state.nodes[TaskKey("sum")].output or ""][1]) == {"sum": 3}
 
 
-@pytest.mark.parametrize("half", ["one", "two"])
-def test_an_engine_killed_25_times_at_any_moment_does_every_step_once(
-    engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, half: str
+@pytest.mark.parametrize(
+    ("kills", "part"),
+    [*((25, part) for part in range(2)), *(pytest.param(250, part, marks=pytest.mark.soak) for part in range(8))],
+)
+def test_an_engine_killed_many_times_at_any_moment_does_every_step_once(
+    engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, kills: int, part: int
 ) -> None:
     killer = Killer(engines, kit.chance(request.node.name), tmp_path)
     before = _users_own(engines.repo)
-    killer.go(25)
+    killer.go(kills)
     assert _users_own(engines.repo) == before
 
 
@@ -294,14 +297,6 @@ def test_an_answer_whose_command_is_killed_is_given_whole_or_not_at_all(engines:
     decided = [event.node for event in kit.events(repo, "run") if isinstance(event, ev.ApprovalDecided)]
     assert decided == [f"ask-{number}" for number in range(3)]
     proofs.sound(repo)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("part", range(8))
-def test_an_engine_killed_250_times_at_any_moment_does_every_step_once(
-    engines: Engines, tmp_path: Path, request: pytest.FixtureRequest, part: int
-) -> None:
-    Killer(engines, kit.chance(request.node.name), tmp_path).go(250)
 
 
 def _users_own(repo: Path) -> dict[str, object]:
