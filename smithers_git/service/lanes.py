@@ -141,9 +141,35 @@ class Lanes:
             while number in self._held or not (lock := self._try(number)):
                 number += 1
             self._held.add(number)
-        lane = Lane(self, number, lock)
-        end_orphans(self.state_dir(number))
-        return lane
+        try:
+            end_orphans(self.state_dir(number))
+        except BaseException:
+            self.release(number, lock)
+            raise
+        return Lane(self, number, lock)
+
+    def idle(self) -> list[Path]:
+        """Folders of the lanes that nobody holds. A look: nothing is changed."""
+        found = sorted(self.root.glob("[0-9]*"))
+        return [path for path in found if not is_held(self.state_dir(int(path.name)).with_suffix(".lock"))]
+
+    def clear(self) -> list[Path]:
+        """Delete the lanes that nobody holds, for their disk space; returns their folders."""
+        gone = []
+        for path in self.idle():
+            number = int(path.name)
+            with self._guard:
+                lock = None if number in self._held else self._try(number)
+                if lock is None:
+                    continue
+                self._held.add(number)
+            try:
+                worktree.discard(self.project.repository, path)
+                self._spaces.ports.release(path)
+                gone.append(path)
+            finally:
+                self.release(number, lock)
+        return gone
 
     def _try(self, number: int) -> FileLock | None:
         path = self.state_dir(number).with_suffix(".lock")

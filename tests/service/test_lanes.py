@@ -123,6 +123,22 @@ def test_many_at_once(repo, head, other):
         assert all(threads.map(work, range(12)))
 
 
+def test_lanes_that_nobody_holds_are_deleted_on_request(repo, head):
+    ours = pool(repo)
+    held, idle = ours.take(), ours.take()
+    for lane in (held, idle):
+        lane.put(head)
+        gate(lane, "true")
+    idle.give_back()
+    assert ours.clear() == [idle.path]
+    assert not idle.path.exists()
+    assert at(held.path, head)
+    assert [info.path for info in worktree.listing(ours.project.repository)] == [repo, held.path]
+    held.give_back()
+    assert pool(repo).clear() == [held.path]
+    assert pool(repo).clear() == []
+
+
 # -- putting files
 
 

@@ -21,7 +21,7 @@ from smithers_git.edge.git.command import complaint, failure, storage_errors
 from smithers_git.edge.git.durable import flush, sync_objects
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import git_works_in
-from smithers_git.errors import RefMoved
+from smithers_git.errors import GitError, RefMoved, StorageError
 
 _NOTHING: Final = "0" * 40
 _BRIEF: Final = 0.5
@@ -130,16 +130,20 @@ class _Look:
     behind: list[str]
 
 
-@storage_errors
 def obstacle(checkout: Checkout, old: str, new: str) -> str | None:
     """Why the files could not follow from commit `old` to `new`; None when they could.
 
     The answer names files and says what to type; it goes on the sentence "BRANCH is checked out in PATH, and". Nothing
     is written, neither the index nor a lock. Untracked files that are not in the way are fine.
-
-    Raises:
-        GitError: git cannot tell, say because the index is damaged.
     """
+    try:
+        return _obstacle(checkout, old, new)
+    except (GitError, StorageError) as error:
+        return f"git cannot tell whether it is clean: {error.message}: see git -C {checkout.path} status"
+
+
+@storage_errors
+def _obstacle(checkout: Checkout, old: str, new: str) -> str | None:
     path = checkout.path
     if not path.is_dir():
         return f"that folder is missing but locked, so it may come back: if it will not, git worktree unlock {path}"
@@ -262,7 +266,6 @@ def _is_folder(path: Path) -> bool:
 # -- following
 
 
-@storage_errors
 def follow(checkout: Checkout, old: str, new: str) -> str | None:
     """Bring index and files from commit `old` to `new`, where the branch is by now.
 
@@ -271,8 +274,16 @@ def follow(checkout: Checkout, old: str, new: str) -> str | None:
 
     Returns:
         None when it has followed, or had before; else why not and what to type. Then nothing of the user's was
-        overwritten.
+        overwritten. It is an answer and no error, whatever went wrong: the branch has moved, and that stands.
     """
+    try:
+        return _follow(checkout, old, new)
+    except (GitError, StorageError) as error:
+        return f"{error.message}: mend that, then {_complete(checkout, old, new)}"
+
+
+@storage_errors
+def _follow(checkout: Checkout, old: str, new: str) -> str | None:
     path = checkout.path
     if not path.is_dir():
         return f"that folder is missing; when it is back: {_complete(checkout, old, new)}"

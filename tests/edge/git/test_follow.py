@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kit import repos
+from kit.perms import python_bound_by_modes
 from kit.repos import git
 
 from smithers_git.edge.git import follow
@@ -338,6 +339,63 @@ def test_a_filter_that_fails_once_is_made_up_for_by_the_next_call(repo, old, tmp
     assert git(repo, "status", "--porcelain") == ""
 
 
+def test_a_git_that_is_killed_while_it_writes_leaves_a_lock_and_the_rest_can_be_completed(repo, old, tmp_path):
+    script, flag = tmp_path / "smudge", tmp_path / "deadly"
+    script.write_text(f"#!{sys.executable} -IS\nimport os, sys\n"
+                      f"if os.path.exists({str(flag)!r}): os.kill(os.getppid(), 9)\n"
+                      "sys.stdout.write(sys.stdin.read())\n")  # fmt: skip
+    script.chmod(0o755)
+    git(repo, "config", "filter.deadly.smudge", str(script))
+    base = repos.commit(repo, {".gitattributes": "*.deadly filter=deadly\n", "a.txt": "a\n"})
+    commit = repos.commit(repo, {"a.txt": "b\n", "b.txt": "b\n", "m.deadly": "m\n", "z.txt": "z\n"})
+    git(repo, "reset", "-q", "--hard", base)
+    follow.move(discover(repo), MAIN, base, commit, "landed")
+    flag.touch()
+    assert "git refuses" in follow.follow(the_checkout(repo), base, commit)
+    flag.unlink()
+    lock = repo / ".git" / "index.lock"
+    assert (repo / "a.txt").read_text() == "b\n", "it was cut off in the middle"
+    assert f"rm {lock}" in follow.follow(the_checkout(repo), base, commit)
+    lock.unlink()
+    assert follow.follow(the_checkout(repo), base, commit) is None
+    assert git(repo, "status", "--porcelain") == ""
+
+
+def test_an_index_that_is_damaged_is_an_answer_and_no_error(repo, old, new):
+    (repo / ".git" / "index").write_bytes(b"DIRC rubbish")
+    assert "git cannot tell" in follow.obstacle(the_checkout(repo), old, new)
+    follow.move(discover(repo), MAIN, old, new, "landed")
+    assert f"read-tree -m -u {old} {new}" in follow.follow(the_checkout(repo), old, new)
+    assert (repo / "README.md").read_text() == "# Sample\n"
+
+
+FOLLOW = """
+import sys
+from pathlib import Path
+from smithers_git.edge.git import follow
+from smithers_git.edge.git.repository import discover
+(one,) = follow.checkouts(discover(Path(sys.argv[1])), "refs/heads/main")
+print(follow.follow(one, sys.argv[2], sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("folder", ["bin", "src"])
+def test_a_folder_that_cannot_be_written_is_told_and_made_up_for(repo, old, folder, tmp_path):
+    commit = repos.commit(repo, {"bin/tool": "#!/bin/sh\ntrue\n", "a/b/c": "2\n", "z": "z\n"})
+    (repo / "src" / "app.py").unlink()
+    commit = repos.commit(repo, {})
+    git(repo, "reset", "-q", "--hard", old)
+    follow.move(discover(repo), MAIN, old, commit, "landed")
+    (repo / folder).chmod(0o555)
+    why = python_bound_by_modes(FOLLOW, repo, old, commit)
+    (repo / folder).chmod(0o755)
+    assert {"bin": "bin/tool", "src": "src/app.py"}[folder] in why
+    assert str(repo) in why, "it says what to type"
+    assert follow.follow(the_checkout(repo), old, commit) is None
+    left = {"bin": "", "src": "?? src/app.py"}[folder]  # git lets go of what it cannot remove
+    assert git(repo, "status", "--porcelain", "-uall") == left
+
+
 # -- kinds of repositories
 
 
@@ -354,11 +412,12 @@ def test_a_filter_and_line_ends_apply(repo, old, tmp_path):
     assert git(repo, "status", "--porcelain") == ""
 
 
-def test_a_sparse_checkout_stays_sparse(repo, old):
+@pytest.mark.parametrize("options", [["--cone"], ["--cone", "--sparse-index"], ["--no-cone"]])
+def test_a_sparse_checkout_stays_sparse(repo, old, options):
     base = repos.commit(repo, {"src/a/1": "1\n", "docs/1": "1\n"})
     commit = repos.commit(repo, {"src/a/1": "2\n", "docs/1": "2\n", "docs/2": "2\n"})
     git(repo, "reset", "-q", "--hard", base)
-    git(repo, "sparse-checkout", "set", "src")
+    git(repo, "sparse-checkout", "set", *options, "src")
     assert land(repo, base, commit) is None
     assert (repo / "src" / "a" / "1").read_text() == "2\n"
     assert not (repo / "docs").exists()
