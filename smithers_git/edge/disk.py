@@ -16,10 +16,14 @@ def free(path: Path) -> int:
 
 
 def fill(path: Path, size: int) -> None:
-    """Make a file of `size` bytes that no file system can store in less; raises OSError, and leaves none then."""
+    """Make a file that takes `size` bytes of the disk; raises OSError, and leaves none then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.write_bytes(os.urandom(size))
+        with path.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:  # macOS: bytes that its file system cannot store in less
+                file.write(os.urandom(size))
     except OSError:
         path.unlink(missing_ok=True)
         raise

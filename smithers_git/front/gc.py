@@ -19,6 +19,7 @@ from smithers_git.service.project import Project
 _DONE = {
     "remove worktree": "removed worktree",
     "remove files set aside": "removed files set aside",
+    "remove lane": "removed lane",
     "remove leftover": "removed leftover",
     "fold": "folded",
     "prune": "pruned",

@@ -21,10 +21,11 @@ from smithers_git.edge.lock import is_held
 from smithers_git.errors import SmithersError
 from smithers_git.names import BRANCHES, OURS, REWOUND, run_ref
 from smithers_git.service import archive, cost, live, runs
+from smithers_git.service.lanes import Lanes
 from smithers_git.service.project import Project
 from smithers_git.service.runs import RunView
 
-Action = Literal["remove worktree", "remove files set aside", "remove leftover", "fold", "prune"]
+Action = Literal["remove worktree", "remove files set aside", "remove lane", "remove leftover", "fold", "prune"]
 
 _SHELVED: Final = "it has files that were set aside when a worktree was put back, which no frame holds"
 _YOUNG: Final = 3600.0
@@ -81,8 +82,11 @@ def plan(project: Project, wanted: Wanted) -> Plan:
     own, theirs = project.objects.refs(OURS), cost.users_tips(project)
     now = project.clock.now()
     root = project.workspaces("").root
-    for path in worktree.leftovers(root):
+    lanes = Lanes(project)
+    for path in [*worktree.leftovers(root), *worktree.leftovers(lanes.root.parent)]:
         found.steps.append(Step("remove leftover", "", str(path), cost.folder_bytes(path)))
+    for path in lanes.idle():
+        found.steps.append(Step("remove lane", "", str(path), cost.folder_bytes(path)))
     for view in views:
         run = view.row.run
         over = view.row.end is not None
@@ -125,7 +129,7 @@ def _folders(project: Project, view: RunView, wanted: Wanted, found: Plan) -> bo
         elif path.exists():
             found.steps.append(Step("remove worktree", run, str(path), cost.folder_bytes(path), name))
     for path in sorted(folder.iterdir()):
-        if path.name in state.spaces or path in worktree.leftovers(spaces.root):
+        if path.name in state.spaces or path in worktree.leftovers(spaces.root) or path == Lanes(project).root:
             continue
         if not path.name.endswith(SHELF):
             found.kept.append(Kept(run, str(path), "it is no worktree of the run as it stands now"))
@@ -202,7 +206,6 @@ def _doomed(project: Project, views: list[RunView], wanted: Wanted) -> set[str]:
 def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> list[Kept]:
     """Do what the plan says; `told` hears of each step that was done. Returns what could not be done, with why."""
     refused: list[Kept] = []
-    worktree.prune(project.repository, project.workspaces("").root)
     for step in found.steps:
         lock = project.lock(step.run) if step.run else None
         if lock is not None and not lock.try_acquire({"doing": "gc"}):
@@ -224,6 +227,9 @@ def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> li
 
 def _do(project: Project, step: Step) -> str | None:
     """One step; why it was not done, or None."""
+    if step.action == "remove lane":
+        Lanes(project).clear()
+        return "a gate runs in it" if Path(step.target).exists() else None
     if step.action in ("remove leftover", "remove files set aside"):
         path = Path(step.target)
         worktree.clear(project.repository, path)

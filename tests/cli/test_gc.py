@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kit.repos import git
 from kit.runs import Smithers
 
 BODY = '    return Task("write", run="echo done > done.txt")\n'
@@ -66,3 +67,10 @@ def test_pruning_says_what_frees_the_space(smithers: Smithers) -> None:
 def test_an_empty_repository_has_nothing_to_clear(smithers: Smithers) -> None:
     assert "nothing to clear away" in smithers("gc").err
     assert smithers.json("gc", "--costs") == {"runs": []}
+
+
+def test_what_a_folded_run_made_can_still_be_landed(smithers: Smithers) -> None:
+    run = smithers.up(body=BODY)
+    smithers("gc", "--fold-after", "0s")
+    smithers("land", run, "--gate", "true", "--yes")
+    assert git(smithers.repo, "show", "main:done.txt") == "done"

@@ -16,6 +16,7 @@ from smithers_git.edge.git.objects import Objects
 from smithers_git.names import ARCHIVE, run_ref
 from smithers_git.service import archive, cost, gc, upkeep
 from smithers_git.service.gc import Wanted
+from smithers_git.service.lanes import Lanes
 from smithers_git.service.project import Project
 from smithers_git.service.travel import Fork, fork
 from smithers_git.service.workspaces import Workspaces
@@ -315,3 +316,38 @@ def test_what_runs_cost_is_told(smithers):
     assert one["frames"] > 0
     assert json.dumps(one)
     assert cli.run(["gc", "--costs"]) == 0
+
+
+def test_lanes_of_the_queue_go_unless_a_gate_is_in_them(smithers, project):
+    lanes = Lanes(project)
+    one, two = lanes.take(), lanes.take()
+    for lane in (one, two):
+        lane.put(git(smithers.repo, "rev-parse", "HEAD"))
+    two.give_back()
+    assert steps(clear(Project.open(smithers.repo))) == [("remove lane", "2")]
+    assert [path.name for path in sorted(lanes.root.iterdir())] == ["1"]
+    one.give_back()
+    assert steps(clear(Project.open(smithers.repo))) == [("remove lane", "1")]
+    assert git(smithers.repo, "worktree", "list").count("\n") == 0
+
+
+def test_a_run_whose_name_is_that_of_the_lanes_folder_does_not_mind_them(smithers, project):
+    lane = Lanes(project).take()
+    lane.put(git(smithers.repo, "rev-parse", "HEAD"))
+    run = smithers.up("--run-id", "queue", body=BODY)
+    found = gc.plan(project, ALL)
+    lane.give_back()
+    assert found.kept == []
+    assert run not in {kept.run for kept in found.kept}
+    assert ("remove worktree", "main") in steps(found)
+
+
+def test_a_worktree_whose_disk_is_not_mounted_is_not_forgotten(smithers, project, tmp_path):
+    run = smithers.up(body=BODY)
+    path = project.workspaces(run).path("main")
+    (path / "mine.txt").write_text("mine\n", "utf-8")
+    project.workspaces("").root.rename(tmp_path / "elsewhere")
+    clear(project)
+    (tmp_path / "elsewhere").rename(project.workspaces("").root)
+    assert [kept.target for kept in gc.plan(project, ALL).kept] == [str(path)]
+    assert git(path, "status", "--porcelain") == "?? mine.txt"

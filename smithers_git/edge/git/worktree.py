@@ -163,8 +163,12 @@ def leftovers(root: Path) -> list[Path]:
 
 @storage_errors
 def clear(repo: Repository, path: Path) -> None:
-    """End a removal that was killed: `path` is one of `leftovers`."""
+    """End a removal that was killed, if `path` is one of `leftovers`; delete `path`, whatever it is."""
     with _administration(repo):
+        if path.name.endswith(_GOING):
+            gone = path.with_name(path.name[1 : -len(_GOING)])
+            if not os.path.lexists(gone):
+                _forget(repo, gone)
         _delete(path)
 
 
