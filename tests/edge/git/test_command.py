@@ -84,7 +84,7 @@ def test_an_old_git_is_refused_with_both_versions(tmp_path, monkeypatch):
     repos.write(tmp_path, {"git": "#!/bin/sh\necho git version 2.34.1\n"})
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GitError, match=r"git 2\.34 is too old, smithers needs 2\.36"):
+    with pytest.raises(GitError, match=r"git 2\.34 is too old, smithers needs 2\.38"):
         require_version()
 
 
