@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from kit.script_agent import Stage, statuses, turn
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
+from smithers_git.edge import content
 from smithers_git.names import TaskKey
 from smithers_git.service import approvals, control, drive, launch
 from smithers_git.service.approvals import Answer
@@ -355,3 +358,76 @@ def test_without_a_check_command_nothing_starts(board: Stage) -> None:
     document = board.smithers("up", "kanban", code=1)
     assert "check command" in document["error"]["message"]
     assert ".smithers/config.toml" in document["error"]["hint"]
+
+
+# -- bringing what landed into a ticket that was refused
+
+
+def merge(repo: Path, branch: str = "target") -> tuple[int, str]:
+    """Run the pack's script in `repo`; its exit code, and what it printed."""
+    work = content.load_module(content.list_packs(None)["kanban"] / "work.py", "kanban_work")
+    command = ["sh", "-c", work.MERGE, "merge", branch, "a.merge"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def sides(repo: Path) -> Path:
+    """A checkout of `ticket`, a branch `target` that went on, hooks that refuse, and settings in the way of a merge."""
+    git(repo, "branch", "target")
+    git(repo, "switch", "-qc", "ticket")
+    repos.commit(repo, {"mine.txt": "mine\n"}, "mine")
+    git(repo, "switch", "-q", "target")
+    repos.commit(repo, {"theirs.txt": "theirs\n"}, "theirs")
+    git(repo, "switch", "-q", "ticket")
+    for name in ("pre-merge-commit", "pre-commit", "commit-msg", "prepare-commit-msg", "reference-transaction"):
+        repos.write(repo, {f".git/hooks/{name}": "#!/bin/sh\nexit 1\n"})
+        (repo / ".git" / "hooks" / name).chmod(0o755)
+    for key, value in (("merge.ff", "only"), ("commit.gpgSign", "true"), ("gpg.program", "false")):
+        git(repo, "config", key, value)
+    return repo
+
+
+def test_what_landed_is_merged_with_the_target_as_first_parent(sides: Path) -> None:
+    assert merge(sides) == (0, "")
+    assert git(sides, "log", "-1", "--format=%s %an") == "a.merge: attempt 1 Ada Tester"
+    assert git(sides, "rev-parse", "HEAD^1") == git(sides, "rev-parse", "target")
+    assert git(sides, "log", "--format=%s", "HEAD^2..HEAD^1") == "theirs"
+    assert git(sides, "symbolic-ref", "HEAD") == "refs/heads/ticket"
+    assert (git(sides, "status", "--porcelain"), (sides / ".git/MERGE_HEAD").exists()) == ("", False)
+
+
+def test_conflicts_are_committed_with_their_markers_and_named(sides: Path) -> None:
+    hooks = sides / ".git" / "hooks"
+    hooks.rename(sides / ".git" / "away")
+    git(sides, "config", "commit.gpgSign", "false")
+    repos.commit(sides, {"sub/über.txt": "mine\n"}, "more of mine")
+    git(sides, "switch", "-q", "target")
+    repos.commit(sides, {"sub/über.txt": "theirs\n"}, "more of theirs")
+    git(sides, "switch", "-q", "ticket")
+    (sides / ".git" / "away").rename(hooks)
+    code, said = merge(sides)
+    assert (code, said.splitlines()[-1]) == (1, "conflict: sub/über.txt")
+    assert git(sides, "status", "--porcelain") == ""
+    assert "<<<<<<< HEAD\nmine\n" in git(sides, "show", "HEAD:sub/über.txt")
+
+
+def test_what_is_merged_already_is_left_alone(sides: Path) -> None:
+    merge(sides)
+    before = git(sides, "rev-parse", "HEAD")
+    assert merge(sides) == (0, "")
+    assert git(sides, "rev-parse", "HEAD") == before
+
+
+def test_nobody_needs_to_be_somebody(sides: Path, home: Path) -> None:
+    (home / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    assert merge(sides)[0] == 0
+    assert git(sides, "log", "-1", "--format=%an") == "smithers"
+
+
+def test_a_merge_that_git_refuses_is_told_and_changes_nothing(sides: Path) -> None:
+    before = git(sides, "rev-parse", "HEAD")
+    (sides / "theirs.txt").write_text("in the way")
+    assert merge(sides)[0] == 2
+    assert merge(sides, "no-such-branch")[0] == 2
+    assert git(sides, "rev-parse", "HEAD") == before
