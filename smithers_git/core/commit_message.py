@@ -12,6 +12,8 @@ TREE: Final = "Smithers-Tree"
 TICKET: Final = "Smithers-Ticket"
 
 _TRAILER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*):\s*(\S.*)")
+_BETWEEN: Final = re.compile(r"\n[ \t]*\n")
+"""What stands between two paragraphs."""
 _SNAPSHOT: Final = re.compile(
     r"(\S+: attempt [0-9]+( failed \([a-z_]+\))?|\S+: taken over from \S+|found at a resume)\n?"
 )
@@ -31,7 +33,7 @@ def is_snapshot(message: str) -> bool:
 
 def trailers(message: str) -> list[tuple[str, str]]:
     """(name, value) of each trailer: the last paragraph, when all its lines are `Name: value`, as git reads them."""
-    blocks = re.split(r"\n[ \t]*\n", message.strip())
+    blocks = _BETWEEN.split(message.strip())
     found = [_TRAILER.fullmatch(line.rstrip()) for line in blocks[-1].split("\n")] if len(blocks) > 1 else []
     return [(match[1], match[2]) for match in found if match] if all(found) else []
 
@@ -48,7 +50,8 @@ def with_trailers(message: str, added: Sequence[tuple[str, str]]) -> str:
     names = {name.lower() for name, _ in added}
     kept = trailers(text)
     if kept:
-        text = "\n\n".join(re.split(r"\n[ \t]*\n", text)[:-1]).rstrip()
+        *_, last = _BETWEEN.finditer(text)
+        text = text[: last.start()].rstrip()
     rows = [(name, value) for name, value in kept if name.lower() not in names] + list(added)
     return f"{text}\n\n" + "".join(f"{name}: {' '.join(value.split())}\n" for name, value in rows)
 

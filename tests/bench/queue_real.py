@@ -22,13 +22,12 @@ def git(*args: str, stdin: str | None = None) -> str:
 
 
 def branches(count: int, red: int = 0) -> list[str]:
-    """Branches b0, b1, … that each add a file; the first `red` of every `count` hold a file that a gate refuses."""
+    """Branches b0, b1, … that each add a file; `red` of them, spread evenly, hold a file that a gate refuses."""
     base, names = git("rev-parse", "HEAD"), []
     for number in range(count):
         name = f"b{number}"
-        bad = (
-            "M 100644 inline red-%d\ndata 1\nx\n" % number if number % max(1, count // max(1, red)) == 1 and red else ""
-        )
+        is_red = red and number % (count // red) == 1
+        bad = f"M 100644 inline red-{number}\ndata 1\nx\n" if is_red else ""
         text = (
             f"commit refs/heads/{name}\ncommitter bench <bench> {number + 1} +0000\ndata 4\nwork\nfrom {base}\n"
             f"M 100644 inline new/{name}.txt\ndata 2\nx\n\n{bad}"

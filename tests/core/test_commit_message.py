@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smithers_git.core import commit_message as cm
@@ -43,6 +43,7 @@ def test_git_reads_the_same_trailers(text):
     assert [f"{name}: {value}" for name, value in cm.trailers(message)] == git.stdout.splitlines()
 
 
+@example(":\n \n:", [("A", "x")])
 @given(
     LINES,
     st.lists(st.tuples(st.sampled_from(["A", "B"]), st.text("xy", min_size=1)), min_size=1, unique_by=lambda t: t[0]),

@@ -20,7 +20,7 @@ from smithers_git.errors import RefMoved, RunRefused
 from smithers_git.service.landing.driver import Driver, Note
 from smithers_git.service.landing.entries import Wish
 from smithers_git.service.landing.ledger import Ledger, record
-from smithers_git.service.landing.line import lock_path
+from smithers_git.service.landing.line import lock_path, open_ledger
 from smithers_git.service.project import Project
 
 _PAUSE: Final = 0.2
@@ -79,7 +79,7 @@ class Desk:
 
         Raises whatever stops the whole queue: the disk, a target that is gone.
         """
-        ledger = Ledger(Objects(self.project.repository.common_dir), wish.target, self.project.owner)
+        ledger = open_ledger(self.project, wish.target, Objects(self.project.repository.common_dir))
         enter(self.project, ledger, wish, by)
         ticket = Ticket(wish.entry.id)
         shared = self._join(wish.target, ticket)

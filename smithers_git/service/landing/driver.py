@@ -22,7 +22,7 @@ from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import RefMoved
 from smithers_git.service.landing import home
 from smithers_git.service.landing.candidates import Candidates
-from smithers_git.service.landing.ledger import Ledger
+from smithers_git.service.landing.line import open_ledger
 from smithers_git.service.lanes import GateOutcome, Lanes
 from smithers_git.service.project import Project
 
@@ -58,7 +58,7 @@ class Driver:
         self.target = target
         self.note = note
         self.objects = Objects(project.repository.common_dir)  # of this thread: libgit2 is not shared between threads
-        self.ledger = Ledger(self.objects, target, project.owner)
+        self.ledger = open_ledger(project, target, self.objects)
         self.candidates = Candidates(project, self.objects, target)
         self.lanes = Lanes(project)
         self._flying: dict[Check, threading.Event] = {}

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from smithers_git.clock import Clock
@@ -19,9 +20,13 @@ from smithers_git.core.receipt import Pass
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import FormatError, RefMoved
 from smithers_git.names import queue_ref
+from smithers_git.service.landing import shelf
+from smithers_git.service.landing.shelf import Folded
 from smithers_git.service.tree import FrameTree
 
 _TRIES: Final = 60
+_MANY: Final = 200
+"""Frames from which on folding them is worth a file; 200 take 50 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,12 @@ class Ledger:
         objects: of this thread alone.
         target: full name of the branch that is landed on.
         owner: who writes.
+        shelf: file beside the frames that spares folding all of them, see `shelf`.
     """
 
-    def __init__(self, objects: Objects, target: str, owner: Owner) -> None:
+    def __init__(self, objects: Objects, target: str, owner: Owner, shelf: Path | None = None) -> None:
         self.objects = objects
+        self._shelf = shelf
         self.target = target
         self.ref = queue_ref(target)
         self.owner = owner
@@ -83,17 +90,31 @@ class Ledger:
         if tip == self.tip and not self._pending:
             return False
         known = None if self._pending else self.tip
+        if known is None and self._shelf is not None and tip is not None:
+            known = self._take_from(self._shelf, tip)
         new = list(walk(self.objects, tip, known)) if tip else []
-        if not (new and known is not None and new[-1].data.number == self.state.number + 1):
-            self.state = QueueState()
+        if not (known is not None and (not new or new[-1].data.number == self.state.number + 1)):
+            self.state, self.passes = QueueState(), {}
+            new = list(walk(self.objects, tip)) if tip and known is not None else new
         for frame in reversed(new):
             for event in frame.data.events:
                 apply(self.state, event, frame.data.time)
             self._learn(frame.data)
         self.tip = tip
-        self._tree = FrameTree(self.objects, new[0].tree if new else None)
+        self._tree = FrameTree(self.objects, self.objects.read_commit(tip).tree if tip else None)
         self._pending, self._files = [], {}
+        if self._shelf is not None and tip is not None and len(new) > _MANY:
+            shelf.save(self._shelf, Folded(tip, self.state, list(self.passes.values())))
         return True
+
+    def _take_from(self, path: Path, tip: str) -> str | None:
+        """Begin with what is on the shelf; returns the frame that it reflects, None when it is of no use."""
+        found = shelf.load(path)
+        if found is None or not self.objects.has(found.tip) or not self.objects.is_ancestor(found.tip, tip):
+            return None
+        self.state = found.state
+        self.passes = {(one.tree, one.gate): one for one in found.passes}
+        return found.tip
 
     def add(self, event: QueueEvent, at: float) -> None:
         """Apply an event that the next frame will hold; the first one of a frame says when all of it happened."""

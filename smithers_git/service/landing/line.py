@@ -9,6 +9,7 @@ from typing import Any
 from smithers_git.core.landing.plan import plan
 from smithers_git.core.landing.state import EntryState, QueueState
 from smithers_git.core.landing.view import Plan
+from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.names import QUEUE
 from smithers_git.service.landing.candidates import Candidates
@@ -54,8 +55,10 @@ def evidence(project: Project, target: str, one: EntryState) -> str:
     return (data or b"").decode("utf-8", "replace").strip()
 
 
-def open_ledger(project: Project, target: str) -> Ledger:
-    return Ledger(project.objects, target, project.owner)
+def open_ledger(project: Project, target: str, objects: Objects | None = None) -> Ledger:
+    """The chain of a target's queue; `objects` are those of the thread that asks, if that is not the main one."""
+    name = target.removeprefix("refs/heads/")
+    return Ledger(objects or project.objects, target, project.owner, project.state_dir / "queue" / f"{name}.json")
 
 
 def lock_path(project: Project, target: str) -> Path:
