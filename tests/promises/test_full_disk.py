@@ -60,6 +60,7 @@ def _smithers(repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 @pytest.fixture
 def inside(small: Path, monkeypatch, capsys) -> Smithers:
     """The repository lies on the small disk, its worktrees do not."""
+    monkeypatch.setenv("SMITHERS_SCRIPT", "")  # so that what a test plays is forgotten after it
     return _smithers(runs.make_repo(small / "repo"), monkeypatch, capsys)
 
 
@@ -165,6 +166,42 @@ def test_what_an_agent_wrote_before_the_disk_was_full_is_in_a_frame(beside: Smit
     go.touch()
     _goes_on(beside, run)
     go.unlink()
+
+
+def test_what_is_said_while_the_disk_is_full_does_not_fail_the_task(inside: Smithers, small: Path) -> None:
+    go = small.parent / "go"
+    fills = f"[ -e {go} ] || {{ head -c 64M /dev/urandom > {small}/ballast; seq 300000; }}; echo second > second.txt"
+    inside.write(TASK_FILLS.format(second=fills))
+    run = _parked(inside, inside.json("up", "flow.py", code=3))
+    (small / "ballast").unlink()
+    go.touch()
+    _goes_on(inside, run)
+    go.unlink()
+
+
+def test_what_an_agent_was_paid_for_is_kept_in_the_room_that_was_reserved(inside: Smithers, small: Path) -> None:
+    ballast = small / "ballast"
+    turn = f"""\
+[[turn]]
+node = "ask"
+say = "I begin."
+write = [{{ path = "mine.txt", text = "mine" }}]
+run = ["head -c 64M /dev/urandom > {ballast}"]
+answer = {{ summary = "done" }}
+"""
+    script = small.parent / "script.toml"
+    script.write_text(turn, "utf-8")
+    os.environ["SMITHERS_SCRIPT"] = str(script)
+    inside.write('    return Task("ask", agent="script", output=Change, prompt="do it")\n')
+    said = inside.json("up", "flow.py", code=3)
+    assert said["status"] == "parked"
+    state = Project.open(inside.repo).chain(said["run"]).state
+    assert [(node.status, node.attempt) for node in state.nodes.values()] == [("finished", 1)]
+    ballast.unlink()
+    script.unlink()
+    again = inside.json("up", "--resume", said["run"])
+    assert again["status"] == "finished", "without asking the agent again"
+    assert git(inside.repo, "show", f"smithers/{said['run']}/main:mine.txt") == "mine"
 
 
 def test_work_is_refused_under_the_floor(inside: Smithers, small: Path) -> None:
