@@ -15,9 +15,9 @@ from kit.engines import Engine
 from kit.queues import GATE, branch
 from kit.repos import git
 from kit.runs import Smithers
-from smithers_git.edge.git.merge import Merger
 
 from smithers_git.edge.git import follow
+from smithers_git.edge.git.merge import Merger
 from smithers_git.edge.git.objects import Objects
 from smithers_git.service.landing import desk, request
 from smithers_git.service.landing.driver import Driver
