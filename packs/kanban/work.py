@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, Self
-
-from pydantic import BaseModel, Field, model_validator
+from typing import Any, Final
 
 from smithers_git import (
     Approval,
@@ -25,6 +24,8 @@ from smithers_git import (
     Worktree,
 )
 
+from .models import Change, Markers, Request, Verdict
+
 # What was refused is mended on top of what landed meanwhile: $1 is the branch, $2 the name of this task. Conflicts are
 # committed with their markers, so that an agent whose sandbox closes .git can resolve them by editing files. The commit
 # has the branch as its first parent and the message of a step, so that a rebase takes it for one change on top of the
@@ -36,7 +37,7 @@ if [ -z "$(git config user.email)" ]; then
 fi
 ours() { git -c core.hooksPath=/dev/null -c core.quotePath=false -c merge.conflictStyle=diff3 "$@"; }
 ours merge --quiet --no-commit --no-ff --no-stat --no-verify-signatures "refs/heads/$1"
-theirs=$(git rev-parse --quiet --verify MERGE_HEAD) || ! git merge-base --is-ancestor "refs/heads/$1" HEAD || exit 0
+theirs=$(git rev-parse --quiet --verify MERGE_HEAD) || ! git merge-base --is-ancestor "refs/heads/$1" HEAD || exit 3
 [ -n "$theirs" ] || exit 2
 conflicts=$(ours diff --name-only --diff-filter=U)
 ours add --all &&
@@ -46,58 +47,8 @@ ours add --all &&
     ours merge --quit || exit 2
 [ -z "$conflicts" ] || { echo "$conflicts" | sed 's/^/conflict: /'; exit 1; }
 """
+_MERGED: Final = {0: "clean", 1: "conflicts", 3: "nothing"}
 _CONFLICT: Final = "conflict: "
-
-
-class Request(BaseModel):
-    """What is asked of the board."""
-
-    prompt: str = Field(default="", description="What holds for every ticket, besides what it says itself.")
-    tickets: list[str] = Field(default=[], description="Ids; all tickets when none is given.")
-    onto: str | None = Field(default=None, description="Branch to land on; default: [landing] branch.")
-    style: Literal["merge", "rebase", "squash"] | None = Field(default=None, description="Default: [landing] style.")
-    approve: bool = Field(default=False, description="Ask a person before each ticket lands.")
-    max_concurrency: int | None = Field(default=None, ge=1, le=64, description="Tasks of tickets at once.")
-    max_iterations: int = Field(default=5, ge=1, le=50, description="Passes before a ticket is given up.")
-    check_minutes: float = Field(default=30, gt=0, description="A check that takes longer is red.")
-    strict: bool = Field(default=False, description="Fail the run at its end when a ticket did not land.")
-
-
-class Change(BaseModel):
-    """What the implementing agent says it did."""
-
-    summary: str = Field(description="What changed and why, in two or three sentences.")
-    files_changed: list[str] = Field(description="Paths from the top of the repository.")
-    notes: list[str] = Field(default=[], description="Decisions taken, doubts, and what was left out on purpose.")
-
-
-class Issue(BaseModel):
-    """Something that must not stay as it is."""
-
-    where: str = Field(description="path:line, or what is missing.")
-    problem: str = Field(description="What goes wrong, and with which input or in which case.")
-    wanted: str = Field(description="What would settle it.")
-
-
-class Verdict(BaseModel):
-    """What the reviewer decided."""
-
-    approved: bool = Field(description="True exactly when there is no blocking issue.")
-    summary: str = Field(description="The judgement in one or two sentences.")
-    blocking: list[Issue] = Field(description="Issues that must be solved first; empty when approved.")
-    minor: list[str] = Field(default=[], description="Worth knowing, but no reason to go round again.")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.approved == bool(self.blocking):
-            raise ValueError("approved must be true exactly when blocking is empty")
-        return self
-
-
-class Markers(BaseModel):
-    """Files that still hold the markers of a conflict."""
-
-    files: list[str]
 
 
 class Pass:
@@ -175,6 +126,12 @@ class Work:
         return list(dict.fromkeys(line.removeprefix(_CONFLICT) for line in lines))
 
     @property
+    def merged(self) -> str:
+        """What came of bringing in what had landed: `clean`, `conflicts`, `nothing` that was new, or `failed`."""
+        merge = self.now.merge
+        return _MERGED.get(merge.exit_code, "failed") if merge and merge.exit_code is not None else "failed"
+
+    @property
     def green(self) -> bool:
         return bool(self.now.check and self.now.check.passed) and not (self.now.markers and self.now.markers.files)
 
@@ -184,10 +141,10 @@ class Work:
 
     # -- the plan
 
-    def node(self, command: list[str], landed: set[str]) -> Node:
+    def node(self, command: list[str], landed: Mapping[str, Work]) -> Node:
         """The worktree in which it is worked on, until it has landed or is given up.
 
-        `command` is the check; `landed` has the ids of the tickets that landed in this run.
+        `command` is the check; `landed` has the tickets that landed in this run, by id.
         """
         typed = shlex.join(command)
         asked, limit = self.ctx.input, self.ctx.input.check_minutes * 60
@@ -202,7 +159,9 @@ class Work:
                 f"{self.id}.implement",
                 agent="implement",
                 output=Change,
-                prompt=lambda: self._prompt("implement.md", typed, refused=self.before.landing if refused else None),
+                prompt=lambda: self._prompt(
+                    "implement.md", typed, refused=self.before.landing if refused else None, landed=landed
+                ),
                 same_conversation=True,
                 continue_on_fail=True,
             ),
@@ -244,7 +203,7 @@ class Work:
             on_deny="continue",  # the note goes into the next pass
         )
 
-    def _land(self, landed: set[str], *, skip: bool) -> Land:
+    def _land(self, landed: Collection[str], *, skip: bool) -> Land:
         # The gates of the queue run on exactly the files that land, so whatever a reviewer left behind is tested there.
         return Land(
             f"{self.id}.land",

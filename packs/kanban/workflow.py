@@ -27,7 +27,8 @@ from smithers_git import (
     workflow,
 )
 
-from .work import Request, Work
+from .models import Request
+from .work import Work
 
 
 @workflow(input=Request)
@@ -44,7 +45,7 @@ def kanban(ctx: Context[Request]) -> Node:
     if not found:
         return Sequence(looks)
     works = _works(ctx, found)
-    here = {id for id, work in works.items() if work.landed}
+    here = {id: work for id, work in works.items() if work.landed}
     return Sequence(
         looks,
         MergeQueue(

@@ -105,6 +105,7 @@ SCRIPT = [
         "right",
         1,
         "It conflicts with what landed there meanwhile",
+        "- `left`: Do left (did left)",
         "- `shared.txt`",
         "pass 2 of at most 2",
         run=["grep -q '^<<<<<<< ' shared.txt"],
@@ -247,6 +248,19 @@ def test_an_agent_that_cannot_work_gives_up_its_ticket_and_no_other(board: Stage
     assert list(found["blocked"]) == ["b"]
     assert list(found["landed"]) == ["c"]
     assert state.failed_children == ["a.implement"]
+
+
+def test_a_gate_that_is_not_the_check_goes_back_as_such(board: Stage) -> None:
+    put(board, "a")
+    board.configure(check="sh check.sh", landing={"gates": ["test ! -e a.txt || grep -q twice a.txt"]})
+    board.play(
+        work("a", 0),
+        work("a", 1, "A gate of the queue is red on exactly these files", write=[{"path": "a.txt", "text": "twice"}]),
+        APPROVE_ALL,
+    )
+    state = board.up("kanban")
+    assert columns(board, state)["landed"] == {"a": ""}
+    assert board.output(state, "a.land", 0)["reason"] == "red"
 
 
 def test_strict_fails_the_run_at_its_end_when_a_ticket_did_not_land(board: Stage) -> None:
@@ -415,7 +429,7 @@ def test_conflicts_are_committed_with_their_markers_and_named(sides: Path) -> No
 def test_what_is_merged_already_is_left_alone(sides: Path) -> None:
     merge(sides)
     before = git(sides, "rev-parse", "HEAD")
-    assert merge(sides) == (0, "")
+    assert merge(sides) == (3, "")
     assert git(sides, "rev-parse", "HEAD") == before
 
 
