@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -28,6 +28,8 @@ from smithers_git.service.runs import RunView
 Action = Literal["remove worktree", "remove files set aside", "remove lane", "remove leftover", "fold", "prune"]
 
 _SHELVED: Final = "it has files that were set aside when a worktree was put back, which no frame holds"
+_AT_ONCE: Final = 64
+"""Runs that one commit of the archive folds: each of these commits lists all runs, so one a run would be too many."""
 _YOUNG: Final = 3600.0
 """Seconds. Local files of a run that is not there may belong to one that is just being made."""
 
@@ -77,7 +79,7 @@ class Plan:
 def plan(project: Project, wanted: Wanted) -> Plan:
     """What there is to clear away. Nothing is changed."""
     views, unreadable = runs.survey(project)
-    found = Plan(unreadable=unreadable)
+    found, folds = Plan(unreadable=unreadable), list[Step]()
     doomed = _doomed(project, views, wanted)
     own, theirs = project.objects.refs(OURS), cost.users_tips(project)
     now = project.clock.now()
@@ -98,9 +100,10 @@ def plan(project: Project, wanted: Wanted) -> Plan:
         if run in doomed:
             found.steps.append(Step("prune", run, run, _frames(project, view, theirs)))
         elif now - view.row.updated > wanted.fold_after and _has_refs(own, run):
-            found.steps.append(Step("fold", run, run))
+            folds.append(Step("fold", run, run))
     for path in _strays(project, {view.row.run for view in views} | unreadable.keys()):
         found.steps.append(Step("remove leftover", path.name, str(path), cost.folder_bytes(path)))
+    found.steps += folds
     return found
 
 
@@ -206,27 +209,44 @@ def _doomed(project: Project, views: list[RunView], wanted: Wanted) -> set[str]:
 def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> list[Kept]:
     """Do what the plan says; `told` hears of each step that was done. Returns what could not be done, with why."""
     refused: list[Kept] = []
-    for step in found.steps:
-        lock = project.lock(step.run) if step.run else None
-        if lock is not None and not lock.try_acquire({"doing": "gc"}):
-            refused.append(Kept(step.run, step.target, "another process has taken up the run"))
-            continue
-        try:
-            why = _do(project, step)
-        except SmithersError as error:
-            why = f"{error.message}; {error.hint}" if error.hint else error.message
-        finally:
-            if lock is not None:
-                lock.release()
-        if why is None:
+    folds = [step for step in found.steps if step.action == "fold"]
+    others = [[step] for step in found.steps if step.action != "fold"]
+    for steps in [*others, *(folds[start : start + _AT_ONCE] for start in range(0, len(folds), _AT_ONCE))]:
+        done: list[Step] = []
+        refs: dict[str, str] = {}
+        with ExitStack() as locks:
+            for step in steps:
+                why = _locked(project, step, locks) or _tried(project, step, refs)
+                if why is None:
+                    done.append(step)
+                else:
+                    refused.append(Kept(step.run, step.target, why))
+            archive.fold(project.objects, refs, project.clock.now())
+        for step in done:
             told(step)
-        else:
-            refused.append(Kept(step.run, step.target, why))
     return refused
 
 
-def _do(project: Project, step: Step) -> str | None:
-    """One step; why it was not done, or None."""
+def _locked(project: Project, step: Step, locks: ExitStack) -> str | None:
+    """Hold the lock of the step's run, if it has one; why that cannot be."""
+    if not step.run:
+        return None
+    lock = project.lock(step.run)
+    if not lock.try_acquire({"doing": "gc"}):
+        return "another process has taken up the run"
+    locks.callback(lock.release)
+    return None
+
+
+def _tried(project: Project, step: Step, refs: dict[str, str]) -> str | None:
+    try:
+        return _do(project, step, refs)
+    except SmithersError as error:
+        return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _do(project: Project, step: Step, refs: dict[str, str]) -> str | None:
+    """One step; why it was not done, or None. What a fold is to list goes into `refs`."""
     if step.action == "remove lane":
         Lanes(project).clear()
         return "a gate runs in it" if Path(step.target).exists() else None
@@ -249,8 +269,7 @@ def _do(project: Project, step: Step) -> str | None:
     assert chain.tip is not None
     if step.action == "fold":
         _remove_branches(project, chain.state)
-        refs = archive.tails(project.objects, step.run) | {run_ref(step.run): chain.tip}
-        archive.fold(project.objects, refs, project.clock.now())
+        refs |= archive.tails(project.objects, step.run) | {run_ref(step.run): chain.tip}
     else:
         _prune(project, chain.state, chain.tip)
     return None
@@ -258,11 +277,13 @@ def _do(project: Project, step: Step) -> str | None:
 
 def _remove_branches(project: Project, state: State) -> None:
     """The branches of a run that are where its last frame is: that frame keeps their commits."""
-    taken = {info.branch for info in worktree.listing(project.repository)}
-    for space in state.spaces.values():
-        ours = space.branch.startswith(f"{BRANCHES}{state.run}/")
-        if ours and space.branch not in taken and project.objects.ref(space.branch) == space.commit:
-            project.objects.delete_ref(space.branch, space.commit)
+    mine = {space.branch: space.commit for space in state.spaces.values()}
+    own = {name: oid for name, oid in mine.items() if name.startswith(f"{BRANCHES}{state.run}/")}
+    there = [name for name, oid in own.items() if project.objects.ref(name) == oid]
+    taken = {info.branch for info in worktree.listing(project.repository)} if there else set()
+    for name in there:
+        if name not in taken:
+            project.objects.delete_ref(name, own[name])
 
 
 def _prune(project: Project, state: State, tip: str) -> None:

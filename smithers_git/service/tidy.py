@@ -11,9 +11,9 @@ from typing import Final
 from smithers_git.edge.git import ref_lock, worktree
 from smithers_git.edge.git.worktree import WorktreeInfo
 from smithers_git.edge.lock import is_held
-from smithers_git.errors import SmithersError
-from smithers_git.names import BRANCHES, OURS, run_ref
-from smithers_git.service import live
+from smithers_git.errors import GitError, SmithersError
+from smithers_git.names import ARCHIVE, BRANCHES, OURS, run_ref
+from smithers_git.service import archive, live
 from smithers_git.service.finding import FIX, Finding, trouble
 from smithers_git.service.project import Project
 
@@ -42,6 +42,15 @@ def refs(project: Project, *, fix: bool) -> Iterator[Finding]:
         else:
             commands = ("git fsck --lost-found", f"rm {quote(str(path))}", f"git update-ref {name} COMMIT")
             yield Finding("refs", "needs you", f"{name} is damaged; git fsck finds the commit that it was at", commands)
+
+
+def folded(project: Project) -> Iterator[Finding]:
+    """The list of folded runs, without which no list of runs can be had."""
+    try:
+        archive.refs(project.objects)
+    except GitError as error:
+        commands = ("git fsck", f"git fetch A-COPY '+{ARCHIVE}:{ARCHIVE}'")
+        yield Finding("refs", "needs you", f"the list of folded runs cannot be read: {error.message}", commands)
 
 
 def locks(project: Project, *, fix: bool) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def doctor(start: Path, *, fix: bool) -> Iterator[Finding]:
     try:
         project = Project.open(start)
         require_writable(project.repository)
-        broken = list(tidy.refs(project, fix=fix))
+        broken = list(tidy.refs(project, fix=fix)) or list(tidy.folded(project))
     except SmithersError as error:
         yield trouble("repository", error)
         return

@@ -184,6 +184,22 @@ def test_only_runs_that_ended_a_while_ago_are_folded(smithers, project):
     assert [action for action, _ in steps(gc.plan(project, Wanted(fold_after=-1.0)))] == ["fold"]
 
 
+def test_a_damaged_list_of_folded_runs_is_said_by_doctor(smithers, project):
+    smithers.up(body=BODY)
+    clear(project)
+    tip = git(smithers.repo, "rev-parse", f"{ARCHIVE}^{{tree}}")
+    (smithers.repo / ".git" / "objects" / tip[:2] / tip[2:]).unlink()
+    found = smithers.json("doctor", code=1)["findings"]
+    assert [one["text"][:23] for one in found if one["standing"] == "needs you"] == ["the list of folded runs"]
+
+
+def test_many_runs_are_folded_by_few_commits(smithers, project):
+    names = [smithers.up(body='    return Task("a", value=1)\n') for _ in range(3)]
+    clear(project)
+    assert git(smithers.repo, "rev-list", "--count", "--first-parent", "--grep=^archive", ARCHIVE) == "1"
+    assert set(archive.tips(project.objects)) == set(names)
+
+
 def test_a_branch_that_moved_or_is_checked_out_outlives_the_fold(smithers, project):
     run = smithers.up(body=BODY)
     clear(project, Wanted())
