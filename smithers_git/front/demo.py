@@ -189,6 +189,6 @@ def _farewell(story: Story, seconds: float) -> None:
         if story.stage.shell(f"{line} >/dev/null").code:
             raise story.broken(f"`{line}` does not work")
         lines += [line, f"    {what}"]
-    lines += ["git merge smithers/demo/main", "    take it"]
+    lines += ["smithers land demo", "    take it: tested on the very commit that lands"]
     story.show("\n".join(lines))
     story.tell("In a repository of yours: smithers init", "")

@@ -78,11 +78,14 @@ def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False)
         waiting = [f"smithers approve {run} --node {key}" for key in state.waiting()]
         return [*waiting, f"smithers diff {run}"]
     if status == "finished":
-        main = state.spaces.get("main")
-        branch = (main.commit[:12] if folded else main.branch.removeprefix("refs/heads/")) if main else None
-        if branch is None:
-            return [f"smithers board {run}" if {"survey", "board"} <= state.latest.keys() else f"smithers output {run}"]
-        return [f"git diff {state.base[:12]}..{branch}", f"git merge {branch}"]
+        if {"survey", "board"} <= state.latest.keys():
+            return [f"smithers board {run}", f"smithers land {run}"]
+        changed = [space for space in state.spaces.values() if space.commit != state.base]
+        if not changed:
+            return [f"smithers output {run}"]
+        branch = changed[0].commit[:12] if folded else changed[0].branch.removeprefix("refs/heads/")
+        look = f"git diff {state.base[:12]}..{branch}" if len(changed) == 1 else f"smithers diff {run}"
+        return [look, f"smithers land {run}"]
     if status == "failed":
         return [f"smithers why {run}", f"smithers up --resume {run}"]
     if status == "parked":

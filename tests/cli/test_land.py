@@ -236,6 +236,34 @@ def test_nothing_lands_without_a_gate(smithers: Smithers, repo: Path):
     assert "nothing lands without a gate" in said.err
 
 
+def test_style_gates_and_message_can_be_set_for_the_repository(smithers: Smithers, repo: Path):
+    config = (
+        '[landing]\nstyle = "squash"\ngates = ["sh gate.sh", ["test", "-e", "new.txt"]]\n'
+        'message = "{{ branch }}: {{ title }} ({{ style }})"\n'
+    )
+    repos.commit(repo, {".smithers/config.toml": config})
+    branch(repo, "fix", {"new.txt": "x\n"})
+    smithers.json("land", "fix")
+    assert git(repo, "log", "-1", "--format=%s %P") == f"fix: work of fix (squash) {git(repo, 'rev-parse', 'main~1')}"
+    gates = smithers.json("verify", "main")["commits"][0]["gates"]
+    assert [one["gate"] for one in gates] == ["sh gate.sh", ["test", "-e", "new.txt"]]
+
+
+@pytest.mark.parametrize("message", ["{{ nothing }}", "{{ title", "{{ title.__class__.__mro__[1].__subclasses__() }}"])
+def test_a_message_template_that_cannot_be_filled_in_is_named(smithers: Smithers, repo: Path, message: str):
+    repos.commit(repo, {".smithers/config.toml": f"[landing]\nmessage = '{message}'\n"})
+    branch(repo, "fix", {"new.txt": "x\n"})
+    assert "[landing] message cannot be filled in" in smithers("land", "fix", *GATE, code=1).err
+
+
+def test_a_prune_of_the_users_during_a_landing_costs_nothing_but_time(smithers: Smithers, repo: Path, tmp_path: Path):
+    branch(repo, "fix", {"new.txt": "x\n"})
+    prune = f"test -e {tmp_path}/done || {{ touch {tmp_path}/done; git -C {repo} gc -q --prune=now; kill -9 $$; }}"
+    assert smithers.json("land", "fix", "--gate", prune)["landed"] is True
+    assert git(repo, "fsck", "--strict", "--no-dangling") == ""
+    assert smithers.json("verify", "main")["ok"] is True
+
+
 # -- hooks
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import time
 from pathlib import Path
 
 import pytest
 from kit import queues, repos
+from kit.engines import Engine
 from kit.repos import git
 from kit.runs import Smithers, play
 
@@ -182,3 +185,46 @@ def test_the_gates_of_a_landing_default_to_the_projects_check(smithers: Smithers
     up(smithers, '    return MergeQueue(Worktree("one", Task("t1", run="echo 1 > one.txt")))\n')
     found = smithers.json("verify", LINE)["commits"][0]
     assert [one["gate"] for one in found["gates"]] == [["sh", "gate.sh"]]
+
+
+def test_what_a_person_approved_is_said_in_the_entry(smithers: Smithers, repo: Path):
+    body = """\
+    return Worktree("one", Task("t1", run="echo 1 > one.txt"), Land("in", gates=["true"], needs_approval="Take it?"))
+"""
+    run = up(smithers, body, code=3)
+    smithers("approve", run, "--by", "Grace", "--no-resume")
+    smithers("up", "--resume", run)
+    assert queues.state(repo, LINE).waiting() == []
+    assert queues.entries(repo, LINE)[f"{run}/one"].entry.approval == "Grace"
+
+
+def test_a_cancel_takes_what_waits_out_of_the_queue(smithers: Smithers, repo: Path, tmp_path: Path):
+    began, gate = tmp_path / "began", f"touch {tmp_path}/began; sleep 60"
+    names = "from smithers_git import Land\n"
+    smithers.write(f'    return Worktree("one", Task("t1", run="echo 1 > one.txt"), Land("in", gates=["{gate}"]))\n')
+    (repo / "flow.py").write_text(names + (repo / "flow.py").read_text())
+    engine = Engine(repo, "up", "flow.py", "--run-id", "r", log=tmp_path / "up")
+    while not began.exists():
+        time.sleep(0.02)
+    smithers("cancel", "r")
+    engine.wait(4)
+    assert queues.entries(repo, LINE)["r/one"].status == "ejected"
+
+
+def test_a_run_that_is_killed_while_it_lands_goes_on_and_lands_once(smithers: Smithers, repo: Path, tmp_path: Path):
+    base = git(repo, "rev-parse", "main")
+    smithers.write(SIDE_BY_SIDE.replace("sh gate.sh", "sleep 0.1; sh gate.sh"))
+    (repo / "flow.py").write_text("from smithers_git import MergeQueue\n" + (repo / "flow.py").read_text())
+    chance = random.Random(7)
+    argv = ("up", "flow.py", "--run-id", "r")
+    for number in range(6):
+        engine = Engine(repo, *argv, log=tmp_path / f"up{number}")
+        until = time.monotonic() + chance.uniform(0.3, 1.2)
+        while engine.alive and time.monotonic() < until:
+            time.sleep(0.01)
+        engine.kill()
+        if git(repo, "for-each-ref", "refs/smithers/runs/r"):
+            argv = ("up", "--resume", "r")
+    smithers("up", "--resume", "r")
+    assert git(repo, "rev-list", "--first-parent", "--count", f"{base}..{LINE}") == "2"
+    assert smithers.json("verify", f"{base}..{LINE}", "--strict")["ok"] is True

@@ -14,6 +14,7 @@ from smithers_git.errors import GitError
 from smithers_git.service import lanes
 from smithers_git.service.landing import home
 from smithers_git.service.project import Project
+from smithers_git.service.tickets import landed_tickets
 
 
 class Candidates:
@@ -36,6 +37,7 @@ class Candidates:
         self._text: dict[tuple[str, str], str] = {}
         self._contained: dict[tuple[str, str], bool] = {}
         self._commits: dict[str, str] = {}
+        self._tickets: dict[str, frozenset[str]] = {}
 
     def view(self, state: QueueState, checking: frozenset[Check], blocked: str | None) -> View:
         """What the planner looks at; raises GitError when the target is gone."""
@@ -56,6 +58,7 @@ class Candidates:
             contained=frozenset(one.entry.id for one in waiting if self._holds(tip, one.entry.head)),
             blocked=blocked,
             hooks=self.hooked,
+            landed=self._landed(state, tip),
         )
 
     def make(self, onto: str, one: EntryState) -> None:
@@ -72,7 +75,8 @@ class Candidates:
             self._made[onto, entry.id] = Merged(made.commit, made.trees)
             self._commits |= home.commits_by_tree(self.objects, onto, made.commit)
         else:
-            self._made[onto, entry.id] = Conflict(f"conflicts in {', '.join(made.paths)}")
+            where = ", ".join(made.paths) or made.text.strip().partition("\n")[0]
+            self._made[onto, entry.id] = Conflict(where)
             self._text[onto, entry.id] = self._explained(onto, entry, made)
 
     def _explained(self, onto: str, entry: Entry, clash: Clash) -> str:
@@ -81,6 +85,12 @@ class Candidates:
         theirs = titles(self.project.repository, base, onto, *clash.paths) if base is not None else []
         wanted = [f"  yours:      {entry.title}", *(f"  the target: {line}" for line in theirs)]
         return "\n".join([clash.text.rstrip(), "", "What each side wanted:", *wanted, ""])
+
+    def forget_missing(self) -> None:
+        """Make anew what is no longer there: a `git gc --prune=now` of the user's takes what no ref holds."""
+        for key, made in list(self._made.items()):
+            if isinstance(made, Merged) and not self.objects.has(made.commit):
+                del self._made[key]
 
     def merged(self, onto: str, entry: str) -> Merged:
         """A candidate that was made."""
@@ -99,6 +109,15 @@ class Candidates:
     def _moved(self, one: EntryState) -> bool:
         branch = one.entry.branch
         return branch is not None and self.objects.ref(branch) not in (one.entry.head, None)
+
+    def _landed(self, state: QueueState, tip: str) -> frozenset[str]:
+        """Tickets that are waited for, that this queue knows nothing of, and that are in the target all the same."""
+        needed = {need for one in state.waiting() for need in one.entry.depends_on}
+        if not needed - state.landed_names.keys() - state.names.keys():
+            return frozenset()
+        if tip not in self._tickets:
+            self._tickets = {tip: frozenset(landed_tickets(self.project.worktree, [tip]))}
+        return self._tickets[tip] & needed
 
     def _holds(self, tip: str, head: str) -> bool:
         known = self._contained.get((tip, head))

@@ -15,7 +15,7 @@ from typing import Final
 from smithers_git.core.landing import events as ev
 from smithers_git.core.landing.entry import shown
 from smithers_git.core.landing.plan import plan
-from smithers_git.core.landing.state import QueueState
+from smithers_git.core.landing.state import BREAKS, QueueState
 from smithers_git.core.landing.view import Check, Plan
 from smithers_git.edge.git import follow, hooks
 from smithers_git.edge.git.objects import Objects
@@ -68,6 +68,8 @@ class Driver:
         """Results that no frame holds yet."""
         self._obstacle: _Obstacle | None = None
         """Looked for anew by each `drive`."""
+        self._broken: dict[str, int] = {}
+        """How often the hooks could not run, by commit."""
         self.plan = Plan()
 
     # -- the wheel
@@ -187,7 +189,8 @@ class Driver:
         now = self.project.clock.now()
         for result in self._back:
             if isinstance(result, _Hooked):
-                self.ledger.add(self._hook_event(result), now)
+                if not self._tried_again(result):
+                    self.ledger.add(self._hook_event(result), now)
             elif not self._flying[result[0]].is_set():  # else it was cut off, and says nothing
                 self.ledger.add(self._gate_event(*result), now)
         self.ledger.commit()
@@ -200,6 +203,8 @@ class Driver:
 
     def _gate_event(self, check: Check, found: GateOutcome) -> ev.GateRan:
         log = None
+        if found.outcome == "broken":
+            self.candidates.forget_missing()
         if found.outcome != "passed":
             log = self._keep(f"logs/{check.tree}-{self.ledger.state.number + 1}.txt", found.tail)
         words = {"passed": "green", "failed": "red", "broken": "could not run"}
@@ -216,10 +221,19 @@ class Driver:
             message=found.message,
         )
 
+    def _tried_again(self, found: _Hooked) -> bool:
+        """Whether hooks that could not run are asked once more: that says nothing of the commit, up to a limit."""
+        if not found.outcome.broken:
+            return False
+        self._broken[found.commit] = self._broken.get(found.commit, 0) + 1
+        return self._broken[found.commit] < BREAKS
+
     def _hook_event(self, found: _Hooked) -> ev.HookRan:
         said = found.outcome
         log = None if said.passed else self._keep(f"logs/{found.commit}-hook.txt", said.tail)
         message = "passed" if said.passed else f"the hook {said.name} said no"
+        if said.broken:
+            message = f"the hooks could not be run: {(said.tail.strip() or said.name).splitlines()[-1]}"
         return ev.HookRan(entry=found.entry, commit=found.commit, passed=said.passed, message=message, log=log)
 
     def _keep(self, path: str, text: str) -> str:
