@@ -125,9 +125,9 @@ def check(propose: Proposal, known: Known) -> Findings:
     return Findings(problems=problems)
 
 
-def write(propose: Proposal, workspace: Path, checkout: Path) -> Written:
-    """The file, in the user's checkout and in the run's own files."""
-    (path,) = write_tickets([made(propose)], checkout, workspace)
+def write(propose: Proposal, checkout: Path) -> Written:
+    """The file. Only in the checkout: on a branch of the run it would stand in the way of merging that branch there."""
+    (path,) = write_tickets([made(propose)], checkout)
     return Written(id=propose.id, path=path)
 
 

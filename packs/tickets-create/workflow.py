@@ -141,10 +141,10 @@ def findings(proposal: Proposal, known: Known, most: int) -> list[str]:
     return problems + [f"{id}: {said}" for id, said in ticket_problems([*known.tickets, *new]) if id in fresh]
 
 
-def write(propose: Proposal, workspace: Path, checkout: Path) -> Written:
-    """The files, in the user's checkout and in the run's own files."""
+def write(propose: Proposal, checkout: Path) -> Written:
+    """The files. Only in the checkout: on a branch of the run they would stand in the way of merging it there."""
     tickets = [made(piece) for piece in propose.tickets]
-    paths = write_tickets(tickets, checkout, workspace)
+    paths = write_tickets(tickets, checkout)
     return Written(ids=[one.id for one in tickets], paths=paths, not_included=propose.not_included)
 
 

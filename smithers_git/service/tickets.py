@@ -192,33 +192,26 @@ def _refuse(troubles: Sequence[str], what: str, hint: str) -> None:
         raise TicketError(f"{what}: " + "; ".join(troubles[:8]) + more, hint=hint)
 
 
-def write_tickets(tickets: Sequence[Ticket], *folders: Path) -> list[str]:
-    """Write one file for each ticket into `.smithers/tickets` of each of `folders`. No existing file is ever changed.
+def write_tickets(tickets: Sequence[Ticket], checkout: Path) -> list[str]:
+    """Write one file for each ticket into `.smithers/tickets` of `checkout`. No existing file is ever changed.
 
-    The first folder, the user's checkout, decides: the file is named after the id, or `ID-2.md` when that name is
-    taken by something else. What already stands there with the very same text counts as written.
+    A file is named after the id, or `ID-2.md` when that name is taken by something else. What already stands there with
+    the very same text counts as written, so that a task that was cut off can be done again.
 
     Returns:
         Paths from the top of the checkout, in the order of `tickets`.
 
     Raises:
-        TicketError: an id is taken, or the folder cannot be written.
+        TicketError: an id is taken, and then nothing is written; or the folder cannot be written.
     """
-    shelf = read_tickets(folders[0])
+    shelf = read_tickets(checkout)
     for ticket in tickets:
         known = shelf.files.get(ticket.id)
-        if known is not None and (folders[0] / known).read_bytes() != _bytes(ticket):
+        if known is not None and (checkout / known).read_bytes() != _bytes(ticket):
             raise TicketError(
                 f"there is a ticket {ticket.id!r} already, in {known}", hint="give the new one another id"
             )
-    names: list[str] = []
-    for ticket in tickets:
-        known = shelf.files.get(ticket.id)
-        name = Path(known).name if known else _create(_place(folders[0]), ticket)
-        for folder in folders[1:]:
-            _create(_place(folder), ticket, name)
-        names.append((FOLDER / name).as_posix())
-    return names
+    return [shelf.files.get(ticket.id) or (FOLDER / _create(_place(checkout), ticket)).as_posix() for ticket in tickets]
 
 
 def _bytes(ticket: Ticket) -> bytes:
@@ -236,21 +229,17 @@ def _place(top: Path) -> Path:
     return folder
 
 
-def _create(folder: Path, ticket: Ticket, name: str | None = None) -> str:
+def _create(folder: Path, ticket: Ticket) -> str:
     """A new file, whole or not at all: it is written under another name and then linked, which replaces nothing."""
-    data = _bytes(ticket)
     part = folder / f".{ticket.id}.{os.getpid()}.new"
-    names = [name] if name else [f"{ticket.id}.md", *(f"{ticket.id}-{number}.md" for number in range(2, 100))]
     try:
-        part.write_bytes(data)
-        for one in names:
+        part.write_bytes(_bytes(ticket))
+        for name in (f"{ticket.id}.md", *(f"{ticket.id}-{number}.md" for number in range(2, 100))):
             with suppress(FileExistsError):
-                os.link(part, folder / one)
-                return one
-            if (folder / one).is_file() and (folder / one).read_bytes() == data:
-                return one
+                os.link(part, folder / name)
+                return name
     except OSError as error:
         raise TicketError(f"{folder} cannot be written: {error.strerror}", hint=f"see `ls -ld {folder}`") from error
     finally:
         part.unlink(missing_ok=True)
-    raise TicketError(f"{folder / names[0]} is there already", hint="move it away, or give the ticket another id")
+    raise TicketError(f"{folder / ticket.id}.md is there already", hint="move it away, or give the ticket another id")

@@ -40,7 +40,7 @@ def decide(stage: Stage, run: str, approved: bool, note: str = "") -> Any:
     return drive.go(Project.open(stage.repo), run, Resume(), Drive())
 
 
-def test_one_ticket_becomes_a_file_in_the_checkout_and_in_the_run(stage: Stage) -> None:
+def test_one_ticket_becomes_a_file_in_the_checkout_and_nothing_else(stage: Stage) -> None:
     put(stage, "parse-input")
     (stage.repo / ".git" / "info" / "exclude").write_text("/.smithers/config.toml\n")
     wanted = ("make it fast", "`parse-input`: Old parse-input", "sh check.sh")
@@ -56,7 +56,9 @@ def test_one_ticket_becomes_a_file_in_the_checkout_and_in_the_run(stage: Stage) 
         ["measure-first is done"],
         "Do measure-first.",
     )
-    assert stage.file(state, written["path"]) == files(stage)["measure-first.md"].rstrip("\n")
+    assert repos.git(stage.repo, "diff", "--name-only", "HEAD", f"smithers/{state.run}/main") == ""
+    assert set(files(stage)) == {"measure-first.md", "parse-input.md"}
+    assert repos.git(stage.repo, "status", "--porcelain", "-uno") == ""
 
 
 def test_a_set_becomes_files_in_its_order(stage: Stage) -> None:

@@ -81,12 +81,10 @@ def test_sizes_are_bounded(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # -- writing
 
 
-def test_new_tickets_become_files_in_every_folder(repo: Path, tmp_path: Path) -> None:
+def test_new_tickets_become_files_and_leave_nothing_else(repo: Path) -> None:
     made = [ticket("a", body="Text.", acceptance=["it works"]), ticket("b", depends_on=["a"])]
-    (tmp_path / "other").mkdir()
-    assert write_tickets(made, repo, tmp_path / "other") == [".smithers/tickets/a.md", ".smithers/tickets/b.md"]
-    for top in (repo, tmp_path / "other"):
-        assert [parse((top / f".smithers/tickets/{one.id}.md").read_text(), "x.md") for one in made] == made
+    assert write_tickets(made, repo) == [".smithers/tickets/a.md", ".smithers/tickets/b.md"]
+    assert [parse((repo / f".smithers/tickets/{one.id}.md").read_text(), "x.md") for one in made] == made
     assert sorted(path.name for path in (repo / ".smithers/tickets").iterdir()) == ["a.md", "b.md"]
 
 
@@ -111,12 +109,6 @@ def test_a_taken_file_name_gives_way_to_the_next_one(repo: Path) -> None:
     before = (repo / ".smithers/tickets/a.md").read_bytes()
     assert write_tickets([ticket("a")], repo) == [".smithers/tickets/a-3.md"]
     assert (repo / ".smithers/tickets/a.md").read_bytes() == before
-
-
-def test_the_second_folder_is_not_overwritten_either(repo: Path, tmp_path: Path) -> None:
-    put(tmp_path, "other", name="a")
-    with pytest.raises(TicketError, match="is there already"):
-        write_tickets([ticket("a")], repo, tmp_path)
 
 
 def test_a_folder_that_leads_out_of_the_repository_is_not_written_to(repo: Path, tmp_path: Path) -> None:
