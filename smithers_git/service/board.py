@@ -75,8 +75,11 @@ def of_checkout(project: Project) -> View:
 
 
 def _ahead(project: Project, onto: str) -> int:
-    span = f"HEAD..refs/heads/{onto.removeprefix('refs/heads/')}"
-    return int(git(project.worktree, "rev-list", "--count", "--end-of-options", span, "--", check=False) or 0)
+    branch = f"refs/heads/{onto.removeprefix('refs/heads/')}"
+    trees = git(project.worktree, "rev-parse", "-q", "HEAD^{tree}", f"{branch}^{{tree}}", "--", check=False).split()
+    if len(trees) < 2 or trees[0] == trees[1]:
+        return 0  # there is none, or its work came home squashed
+    return int(git(project.worktree, "rev-list", "--count", f"HEAD..{branch}", "--", check=False) or 0)
 
 
 def _newest(project: Project) -> _Run | None:

@@ -273,6 +273,8 @@ def _call(project: Project, job: Job, result: Result, folder: Path, watch: Watch
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, SmithersError):  # it says itself what happened to what, and what to type
+        return f"{error.message}; {error.hint}" if error.hint else error.message
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}"
 

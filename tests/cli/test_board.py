@@ -93,6 +93,9 @@ def test_a_run_over_all_its_columns(stage: Stage, smithers: Smithers) -> None:
     assert document["columns"]["landed"][0]["commit"] == git(stage.repo, "rev-parse", "smithers/integration")
     said = smithers("board", run)
     assert f"next: smithers land smithers/integration brings {document['ahead']} commits onto your branch" in said.err
+    git(stage.repo, "merge", "-q", "--squash", "smithers/integration")
+    git(stage.repo, "commit", "-qm", "All of it")
+    assert stage.smithers("board", run)["ahead"] == 0
     text = said.out.splitlines()
     assert text[0] == f"run {run} is finished, 1 of 3 tickets landed on smithers/integration"
     assert [word for word in text[2].split() if not word.isdigit()] == ["LANDED", "BLOCKED", "FAILED"]
