@@ -11,8 +11,9 @@ from smithers_git.edge.git.command import storage_errors
 from smithers_git.errors import DiskFull, is_full
 from smithers_git.service.project import Project
 
-RESERVE: Final = 4 << 20
-"""Bytes that are kept free for the last frame: what attempts said, which is at most as much, and a few objects."""
+RESERVE: Final = {"work": 3 << 20, "frame": 1 << 20}
+"""Bytes that are kept free: for what an attempt wrote just before the disk was full, and, whether that fits or not, for
+the frame that says so, with what attempts said."""
 _SPENT: Final = 1 << 20
 """A disk with fewer bytes is full, whatever a program said of its failure: git does not always tell why."""
 HINT: Final = "smithers gc --dry-run shows what can be cleared away"
@@ -44,22 +45,23 @@ def spent(project: Project) -> bool:
 
 @storage_errors
 def reserve(project: Project) -> None:
-    """Keep some room for the last frame; raises DiskFull when there is none."""
-    path = _reserve(project)
-    if not path.exists():
-        disk.fill(path, RESERVE)
+    """Keep some room, of a small disk a part of what is free; raises DiskFull."""
+    for part, size in RESERVE.items():
+        path = _reserve(project, part)
+        if not path.exists():
+            disk.fill(path, min(size, disk.free(path) // 8))
 
 
-def release(project: Project) -> bool:
-    """Give that room free; says whether there was any."""
-    path = _reserve(project)
-    there = path.exists()
-    path.unlink(missing_ok=True)
-    return there
+def release(project: Project, *parts: str) -> bool:
+    """Give some of that room free; says whether there was any."""
+    there = [path for part in parts if (path := _reserve(project, part)).exists()]
+    for path in there:
+        path.unlink(missing_ok=True)
+    return bool(there)
 
 
-def _reserve(project: Project) -> Path:
-    return project.state_dir / "reserve"
+def _reserve(project: Project, part: str) -> Path:
+    return project.state_dir / "reserve" / part
 
 
 def _places(project: Project) -> tuple[Path, Path]:

@@ -298,7 +298,7 @@ class Engine:
             if not disk.is_why(self.project, error):
                 raise
             self.parked = self.parked or error.message
-            if disk.release(self.project):
+            if disk.release(self.project, *disk.RESERVE):
                 return False
             self._reload()
             self.watcher.noted("not even a frame could be written; what workspaces hold is kept by a resume")

@@ -164,7 +164,7 @@ class Performer:
                 if not disk.is_why(self.project, error):
                     raise
                 result.full = error.message
-                if not disk.release(self.project):
+                if not disk.release(self.project, "work"):
                     raise
                 saved = self.workspaces.save(space.name, space.branch, parent, message)
             self._tips[space.name] = saved.commit

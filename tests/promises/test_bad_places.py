@@ -191,6 +191,7 @@ def test_a_full_disk_is_told_so_and_nothing_is_half_made(stage: Stage) -> None:
     done = _in_namespace(
         """
         mount -t tmpfs -o size=2m tmpfs /mnt; cp -a "$1" /mnt/repo; cd /mnt/repo; git status >/dev/null
+        mkdir .smithers; printf '[disk]\nfloor = 0\n' > .smithers/config.toml
         dd if=/dev/zero of=/mnt/fill bs=4k 2>/dev/null || true
         git for-each-ref > "$2/before"; find .git -type f | sort >> "$2/before"
         code=0; $PY -m smithers_git up flow.py --json || code=$?; echo $code
@@ -204,7 +205,7 @@ def test_a_full_disk_is_told_so_and_nothing_is_half_made(stage: Stage) -> None:
     )
     said = _documents(done.stdout)
     assert said[1] == 1, done.stdout + done.stderr
-    assert said[0]["error"]["code"] == "storage"
+    assert said[0]["error"]["code"] == "disk-full"
     assert "space" in said[0]["error"]["message"].lower()
     assert (stage.home / "before").read_text() == (stage.home / "after").read_text()
     assert (said[2]["status"], said[3]) == ("finished", 0)
@@ -224,6 +225,7 @@ def test_a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_run_goes_on_wh
     done = _in_namespace(
         """
         mount -t tmpfs -o size=5m tmpfs /mnt; cp -a "$1" /mnt/repo; cd /mnt/repo; git status >/dev/null
+        mkdir .smithers; printf '[disk]\nfloor = 0\n' > .smithers/config.toml
         # There is room for the file in the workspace, none for its object and what follows.
         dd if=/dev/zero of=/mnt/fill bs=1k count=$(($(df -k --output=avail /mnt | tail -1) - 1300)) 2>/dev/null
         code=0; $PY -m smithers_git up flow.py --run-id run --json || code=$?; echo $code
@@ -240,7 +242,8 @@ def test_a_disk_that_fills_up_in_the_middle_loses_nothing_and_the_run_goes_on_wh
     )
     assert done.returncode == 0, done.stderr + done.stdout
     said = _documents(done.stdout)
-    assert said[1] == 1, done.stdout
+    assert said[1] == 3, done.stdout
+    assert said[0]["status"] == "parked"
     message = json.dumps(said[0]).lower()
     assert "space" in message, "it says what is wrong"
     assert (said[2]["status"], said[3]) == ("finished", 0), done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import complaint, require_version, try_git
 from smithers_git.edge.process.command import Captured
-from smithers_git.errors import RepositoryError, StorageError
+from smithers_git.errors import DiskFull, RepositoryError, is_full
 
 _QUESTIONS = (
     "rev-parse",
@@ -117,8 +116,8 @@ def require_writable(repo: Repository) -> None:
                 probe.write(bytes(4096))
                 probe.flush()
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageError(f"{folder} cannot be written: {error.strerror}", hint="free disk space") from error
+            if is_full(error):
+                raise DiskFull(f"{folder} cannot be written: {error.strerror}", hint="free disk space") from error
             raise RepositoryError(
                 f"{folder} cannot be written: {error.strerror}",
                 hint=f"smithers keeps its history there; check `ls -ld {folder}` and the mount",
