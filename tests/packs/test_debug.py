@@ -12,7 +12,8 @@ SEEN = {"summary": "add subtracts", "tests": ["tests/add.sh"], "suspicion": "the
 FIXED = {"cause": "a minus", "summary": "plus", "files_changed": ["calc.py"]}
 # Green while every script in tests/ is.
 CHECK = "sh -c 'for t in tests/*.sh; do sh $t || exit 1; done'"
-SHOWS = 'test "$(python3 -c "import calc; print(calc.add(1, 2))")" = 3 || { echo "add(1, 2) is not 3"; exit 1; }\n'
+# -B: the fix is as long as the bug and comes in the same second, so Python would take the bug's byte code for its own.
+SHOWS = 'test "$(python3 -B -c "import calc; print(calc.add(1, 2))")" = 3 || { echo "add(1, 2) is not 3"; exit 1; }\n'
 
 
 def stage_it(stage: Stage) -> None:

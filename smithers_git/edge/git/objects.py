@@ -105,6 +105,7 @@ class Objects:
         except pygit2.GitError as error:
             raise RepositoryError(f"{git_dir} cannot be opened: {error}", hint="run smithers doctor") from error
         self._git_dir = git_dir
+        self._sync = sync
         self._loose = f"{git_dir}/objects/"
         self.written: list[str] = []
         """Ids of the loose objects that this process wrote and has not packed yet."""
@@ -243,10 +244,14 @@ class Objects:
         if expected is None:
             # Not libgit2 (1.9.7): it looks whether the ref exists before it takes the lock, so of two who create one
             # the later overwrites what the other may have advanced meanwhile (seen in 2 of 10 runs of four writers).
-            done = try_git(self._git_dir, "update-ref", "--no-deref", name, new, "0" * 40)
+            folder = (self._git_dir / name).parent
+            folder.mkdir(parents=True, exist_ok=True)  # git does not say why it cannot
+            flushed = () if self._sync else ("-c", "core.fsync=none")
+            done = try_git(self._git_dir, *flushed, "update-ref", "--no-deref", name, new, "0" * 40)
             if done.code:
                 raise ValueError(complaint(os.fsdecode(done.stderr)))
-            flush((self._git_dir / name).parent)
+            if self._sync:
+                flush(folder)
             return
         ref = self._repo.references[name]
         if str(ref.target) == expected:  # else it is found out below, as for every other refusal

@@ -233,8 +233,8 @@ def test_every_object_reaches_the_disk_even_those_that_the_agent_wrote(tree, bas
     AGENTS["stages"](tree.path)
     git(tree.path, "commit", "-qm", "by the agent, without fsync")
     synced = set()
-    sync = durable._sync
-    monkeypatch.setattr(durable, "_sync", lambda path: (synced.add(str(path)), sync(path)))
+    sync = durable.flush
+    monkeypatch.setattr(durable, "flush", lambda path: (synced.add(str(path)), sync(path)))
     saved = save(tree, base)
     objects = tree.common_dir / "objects"
     new = git(tree.path, "rev-list", "--objects", "--no-object-names", saved.commit, f"^{base}").split()
