@@ -95,7 +95,10 @@ def _print(project: Project, one: Line, *, everything: bool) -> None:
     output.emit(
         f"{output.paint(branch, 'bold')}: {len(one.plan.line)} in line, {landed} landed, {left} went back{driver}"
     )
-    if one.plan.stopped:
+    if state.held is not None:
+        why = f": {state.held.note}" if state.held.note else ""
+        output.emit(output.paint(f"held by {state.held.by}{why}; smithers queue resume lets it go on", "yellow"))
+    elif one.plan.stopped:
         output.emit(output.paint(f"stopped: {one.plan.stopped}", "red"))
     rows, styles = [], []
     for found, place in _rows(one, everything=everything):

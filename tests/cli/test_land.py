@@ -182,6 +182,7 @@ def test_a_dirty_checkout_is_left_alone_and_the_message_says_what_to_type(smithe
     assert (repo / "a.txt").read_text() == "my own edit\n"
     assert "a.txt" in said["message"]
     assert "git -C" in said["message"]
+    assert "a.txt" in smithers.json("queue")[0]["entries"][0]["blocker"]
     git(repo, "commit", "-qam", "mine")
     assert land(smithers, "fix")["landed"] is True
     assert (repo / "a.txt").read_text() == "my own edit\n"
@@ -307,6 +308,7 @@ def test_a_held_queue_waits_and_goes_on_when_it_is_resumed(smithers: Smithers, r
     branch(repo, "fix", {"new.txt": "x\n"})
     land(smithers, "first")
     smithers("queue", "hold", "--note", "release day")
+    assert "held by Ada Tester <ada@example.test>: release day" in smithers("queue").out
     said = land(smithers, "fix", code=3)
     assert "release day" in said["message"]
     assert smithers.json("queue")[0]["entries"][0]["blocker"]

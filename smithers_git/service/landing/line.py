@@ -12,6 +12,7 @@ from smithers_git.core.landing.view import Plan
 from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.names import QUEUE
+from smithers_git.service.landing import home
 from smithers_git.service.landing.candidates import Candidates
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
@@ -41,11 +42,14 @@ def look(project: Project, target: str) -> Line:
     if not ledger.state.waiting():
         return Line(ledger.state, Plan(), driver)
     candidates = Candidates(project, project.objects, target)
+    blocked: str | None = None
     while True:
-        now = plan(ledger.state, candidates.view(ledger.state, frozenset(), None))
+        now = plan(ledger.state, candidates.view(ledger.state, frozenset(), blocked))
         for onto, entry in now.merge:
             candidates.make(onto, ledger.state.entries[entry])
-        if not now.merge:
+        if now.land is not None and blocked is None:
+            blocked = home.obstacle(project, target, *now.land[1:])
+        if not now.merge and (now.land is None or blocked is None):
             return Line(ledger.state, now, driver)
 
 
