@@ -9,6 +9,7 @@ from smithers_git.core.nodes import Task
 from smithers_git.core.schedule import Decision, Start, Wait, decide
 from smithers_git.core.state import State
 from smithers_git.errors import AgentError
+from smithers_git.names import QUEUE
 from smithers_git.service import pools, runs
 from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
@@ -67,6 +68,8 @@ def why(project: Project, run: str) -> Answer:
         live = status == "running"  # without an engine nothing runs, whatever was begun
         found += [_wait(state, wait) for wait in decision.waits if live or wait.kind != "running"]
         found += [blocker for start in decision.start if (blocker := _agent(project, state, start))]
+    if status in ("running", "interrupted"):
+        found += _landing(project, run)
     if status != "running":
         found += _source(run, seen)
     if not found:
@@ -74,6 +77,20 @@ def why(project: Project, run: str) -> Answer:
             _driven(state, run) if status == "running" else Blocker("interrupted", "nothing drives it", (resume,))
         )
     return Answer(state, status, found)
+
+
+def _landing(project: Project, run: str) -> list[Blocker]:
+    """What the run has in a merge queue, and what keeps it from landing."""
+    if not project.objects.refs(QUEUE):
+        return []  # and nothing of the queues is imported
+    from smithers_git.service.landing.line import standing
+
+    found = []
+    for place in standing(project, run):
+        text = f"{place.name} is in the queue of {place.branch} ({place.status})"
+        why = f": {place.blocker}" if place.blocker else ""
+        found.append(Blocker("landing", text + why, (f"smithers queue {place.branch}",), since=place.since))
+    return found
 
 
 def _driven(state: State, run: str) -> Blocker:

@@ -206,6 +206,7 @@ def test_a_cancel_takes_what_waits_out_of_the_queue(smithers: Smithers, repo: Pa
     engine = Engine(repo, "up", "flow.py", "--run-id", "r", log=tmp_path / "up")
     while not began.exists():
         time.sleep(0.02)
+    assert "r/one is in the queue of smithers/integration" in smithers("why", "r").out
     smithers("cancel", "r")
     engine.wait(4)
     assert queues.entries(repo, LINE)["r/one"].status == "ejected"

@@ -53,6 +53,30 @@ def look(project: Project, target: str) -> Line:
             return Line(ledger.state, now, driver)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One entry that waits, as somebody who asks about its run sees it."""
+
+    branch: str
+    name: str
+    status: str
+    blocker: str | None
+    since: float
+
+
+def standing(project: Project, run: str) -> list[Standing]:
+    """What a run has in the queues of this repository."""
+    found = []
+    for ref in sorted(project.objects.refs(QUEUE)):
+        branch = ref.removeprefix(QUEUE)
+        mine = {one.entry.id: one for one in open_ledger(project, branch).state.waiting() if one.entry.run == run}
+        places = look(project, f"refs/heads/{branch}").plan.line if mine else []
+        for place in places:
+            if one := mine.get(place.entry):
+                found.append(Standing(branch, one.entry.name, place.status, place.blocker, one.entered))
+    return found
+
+
 def evidence(project: Project, target: str, one: EntryState) -> str:
     """What a refused entry's author needs to mend it: conflicting hunks, or the end of a gate's log."""
     data = open_ledger(project, target).read(one.evidence) if one.evidence else None
