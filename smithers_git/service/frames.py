@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,7 +37,11 @@ class Frame:
     """The commit of the frame before it; None for frame 0, which has only code commits as parents."""
 
 
-def read_frame(objects: Objects, commit: str) -> Frame:
+Decode = Callable[[bytes, str], FrameData]
+"""From the bytes of `frame.json`, and words for where they stand, to the frame: a run's, or a merge queue's."""
+
+
+def read_frame(objects: Objects, commit: str, decode: Decode = codec.decode) -> Frame:
     """The frame in one commit; raises FormatError when it holds none."""
     found = objects.read_commit(commit)
     blob = objects.find(found.tree, "frame.json")
@@ -45,15 +49,15 @@ def read_frame(objects: Objects, commit: str) -> Frame:
         raise FormatError(
             f"commit {commit[:12]} is not a frame", hint="smithers timeline RUN lists the frames of a run"
         )
-    data = codec.decode(objects.read_blob(blob), f"frame {commit[:12]}")
+    data = decode(objects.read_blob(blob), f"frame {commit[:12]}")
     return Frame(commit, found.tree, data, found.parents[0] if data.number > 0 else None)
 
 
-def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[Frame]:
+def walk(objects: Objects, tip: str, stop: str | None = None, decode: Decode = codec.decode) -> Iterator[Frame]:
     """Frames from `tip` back along first parents, `stop` excluded; a fork's walk goes on into its parent run."""
     commit: str | None = tip
     while commit is not None and commit != stop:
-        frame = read_frame(objects, commit)
+        frame = read_frame(objects, commit, decode)
         yield frame
         commit = frame.before
 

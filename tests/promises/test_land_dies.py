@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit import queues, repos
+from kit.crashes import Crash, crashing
 from kit.engines import Engine
 from kit.queues import GATE, branch
 from kit.repos import git
@@ -23,27 +23,6 @@ from smithers_git.service.landing import desk, request
 from smithers_git.service.landing.driver import Driver
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
-
-
-class _Crash(BaseException):
-    """What a kill looks like from inside: nobody handles it."""
-
-
-def _crashing(function: Callable[..., Any], at: int, *, after: bool) -> Callable[..., Any]:
-    calls = 0
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == at and not after:
-            raise _Crash
-        found = function(*args, **kwargs)
-        if calls == at:
-            raise _Crash
-        return found
-
-    return wrapped
-
 
 CRASHES: dict[str, tuple[Any, str, int, bool]] = {
     "before the verdict is in a frame": (Objects, "advance", 1, False),
@@ -86,8 +65,8 @@ def test_a_landing_that_dies_is_completed_by_the_next_one(
     desk.enter(project, Ledger(project.objects, wish.target, project.owner), wish, "me")
     owner, name, at, after = CRASHES[where]
     with monkeypatch.context() as patch:
-        patch.setattr(owner, name, _crashing(getattr(owner, name), at, after=after))
-        with pytest.raises(_Crash):
+        patch.setattr(owner, name, crashing(getattr(owner, name), at, after=after))
+        with pytest.raises(Crash):
             Driver(project, wish.target, lambda _text: None).drive(lambda _state: False)
     said = smithers.json("land", "fix", *GATE)
     assert said["landed"] is True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit import engines as kit
 from kit import proofs, repos, runs
+from kit.crashes import Crash, crashing
 from kit.engines import Engines
 from kit.journeys import Stage, make_repo
 from kit.repos import git
@@ -29,26 +29,6 @@ def repo(tmp_path: Path) -> Path:
 def stage(repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Stage:
     monkeypatch.chdir(repo)
     return Stage(repo, runs.Smithers(repo, capsys))
-
-
-class _Crash(BaseException):
-    """What a kill looks like from inside: nobody handles it."""
-
-
-def _crashing(function: Callable[..., Any], at: int, *, after: bool) -> Callable[..., Any]:
-    calls = 0
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == at and not after:
-            raise _Crash
-        found = function(*args, **kwargs)
-        if calls == at:
-            raise _Crash
-        return found
-
-    return wrapped
 
 
 CRASHES: dict[str, tuple[Any, str, int, bool]] = {
@@ -77,8 +57,8 @@ def test_a_rewind_that_dies_is_completed_by_the_next_resume_and_loses_no_byte(
     before = stage.folders(run)
     owner, name, at, after = CRASHES[where]
     with monkeypatch.context() as patch:
-        patch.setattr(owner, name, _crashing(getattr(owner, name), at, after=after))
-        with pytest.raises(_Crash):
+        patch.setattr(owner, name, crashing(getattr(owner, name), at, after=after))
+        with pytest.raises(Crash):
             travel.rewind(stage.project, run, asked)
     moved = stage.state(run).number == asked
     stage.resume(run, code=3 if moved else 0)

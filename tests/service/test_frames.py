@@ -175,7 +175,9 @@ def test_a_reload_reads_only_what_is_new(begin, monkeypatch):
         step(theirs, f"u{number}")
     seen: list[str] = []
     real = frames.read_frame
-    monkeypatch.setattr(frames, "read_frame", lambda objects, commit: seen.append(commit) or real(objects, commit))
+    monkeypatch.setattr(
+        frames, "read_frame", lambda objects, commit, *how: seen.append(commit) or real(objects, commit, *how)
+    )
     assert mine.reload()
     assert len(seen) == 3
     assert mine.state == theirs.state

@@ -134,7 +134,7 @@ def test_racing_writers_are_all_recorded(project: Project):
 
 def test_a_commit_that_is_no_frame_is_named(project: Project):
     git(project.worktree, "update-ref", "refs/smithers/queue/main", "main")
-    with pytest.raises(FormatError, match="is not a frame of a merge queue"):
+    with pytest.raises(FormatError, match="is not a frame"):
         open_ledger(project, queues.MAIN)
 
 

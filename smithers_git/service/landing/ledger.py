@@ -5,21 +5,22 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from smithers_git.clock import Clock
 from smithers_git.core import codec
 from smithers_git.core.codec import FrameData, Owner
-from smithers_git.core.landing import frame as frames
+from smithers_git.core.landing import frame as queue_frame
 from smithers_git.core.landing.entry import Gate
 from smithers_git.core.landing.events import EntryEntered, EntryLanded, GateRan, LandingBegun, QueueEvent
 from smithers_git.core.landing.state import QueueState, apply
 from smithers_git.core.receipt import Pass
 from smithers_git.edge.git.objects import Objects
-from smithers_git.errors import FormatError, RefMoved
+from smithers_git.errors import RefMoved
 from smithers_git.names import queue_ref
+from smithers_git.service import frames
+from smithers_git.service.frames import Frame
 from smithers_git.service.landing import shelf
 from smithers_git.service.landing.shelf import Folded
 from smithers_git.service.tree import FrameTree
@@ -29,33 +30,9 @@ _MANY: Final = 200
 """Frames from which on folding them is worth a file; 200 take 50 ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFrame:
-    """A frame of a queue as it stands in git."""
-
-    commit: str
-    tree: str
-    data: FrameData
-    before: str | None
-
-
-def read_frame(objects: Objects, commit: str) -> QueueFrame:
-    """The frame in one commit of a queue's chain; raises FormatError when it holds none."""
-    found = objects.read_commit(commit)
-    blob = objects.find(found.tree, "frame.json")
-    if blob is None:
-        raise FormatError(f"commit {commit[:12]} is not a frame of a merge queue", hint="smithers doctor looks closer")
-    data = frames.decode(objects.read_blob(blob), f"frame {commit[:12]}")
-    return QueueFrame(commit, found.tree, data, found.parents[0] if data.number > 0 else None)
-
-
-def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[QueueFrame]:
-    """Frames from `tip` back to the first one, `stop` excluded."""
-    commit: str | None = tip
-    while commit is not None and commit != stop:
-        frame = read_frame(objects, commit)
-        yield frame
-        commit = frame.before
+def walk(objects: Objects, tip: str, stop: str | None = None) -> Iterator[Frame]:
+    """Frames of a queue from `tip` back to the first one, `stop` excluded."""
+    return frames.walk(objects, tip, stop, queue_frame.decode)
 
 
 class Ledger:
@@ -146,7 +123,7 @@ class Ledger:
             self._tree.put(path, self.objects.write_blob(data))
         self._tree.put("frame.json", self.objects.write_blob(codec.encode(frame)))
         parents = list(dict.fromkeys(([self.tip] if self.tip else []) + _kept(self._pending)))
-        commit = self.objects.write_commit(self._tree.write(), parents, frames.message(frame), int(frame.time))
+        commit = self.objects.write_commit(self._tree.write(), parents, queue_frame.message(frame), int(frame.time))
         self.objects.advance(self.ref, self.tip, commit)
         self.tip = commit
         self._learn(frame)

@@ -13,7 +13,8 @@ from smithers_git.core.receipt import Receipt
 from smithers_git.edge.git.objects import Commit, Objects
 from smithers_git.errors import FormatError, UsageError
 from smithers_git.names import QUEUE
-from smithers_git.service.landing.ledger import QueueFrame, walk
+from smithers_git.service.frames import Frame
+from smithers_git.service.landing.ledger import walk
 from smithers_git.service.landing.line import open_ledger
 from smithers_git.service.project import Project
 
@@ -44,7 +45,7 @@ class _Queue:
     tip: str
     landing: str | None
     """The commit of a landing that was begun and is not completed."""
-    frames: dict[int, QueueFrame] | None = None
+    frames: dict[int, Frame] | None = None
 
 
 def verify(project: Project, revision: str) -> list[Found]:
@@ -145,7 +146,7 @@ def _lands(event: ev.QueueEvent, receipt: Receipt) -> bool:
     return isinstance(event, ev.EntryLanded) and event.entry == receipt.entry.id and receipt.tree in event.trees
 
 
-def _frames(objects: Objects, line: _Queue) -> dict[int, QueueFrame]:
+def _frames(objects: Objects, line: _Queue) -> dict[int, Frame]:
     """The queue's frames by number; raises FormatError when one is missing in between."""
     if line.frames is None:
         frames = list(walk(objects, line.tip))
