@@ -74,7 +74,7 @@ def make(project: Project, asked: Request) -> Wish:
     if state.end != "finished":
         how = runs.status(project, state)
         raise RunRefused(
-            f"run {run} is {how}: what it has so far was not finished",
+            f"run {run} stands at {how}: what it has is not finished",
             hint=f"smithers why {run} tells what it needs; smithers land smithers/{run}/{MAIN} takes it as it is",
         )
     return _wish(project, asked, _change(project, state, asked), asked.onto or state.branch, state.check)
@@ -114,6 +114,8 @@ def _change(project: Project, state: State, asked: Request) -> Change:
             head = project.objects.ref(branch)
             if head is not None:
                 name = branch.removeprefix(_HEADS)
+                if asked.title is None and not state.input.get("prompt"):
+                    title = f"Land {name}"
                 return Change(name, head, branch, title, _tickets(project, name), state.run)
     changed = {name: space for name, space in state.spaces.items() if space.commit != state.base}
     if asked.space is not None:
