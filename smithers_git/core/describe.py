@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from smithers_git.core import events as ev
+from smithers_git.core.budget import shown
+from smithers_git.core.nodes import Budget
 from smithers_git.names import TaskKey
 
 
@@ -50,6 +52,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.RunCancelled: lambda e: "run cancelled" + (f" by {e.by}" if e.by else ""),
     ev.PauseRequested: lambda e: "pause requested" + (f" by {e.by}" if e.by else ""),
     ev.RunParked: lambda e: f"run parked: {e.reason}",
+    ev.RunBudgeted: lambda e: f"budget is {shown(Budget(e.usd, e.tokens))}" + (f", says {e.by}" if e.by else ""),
     ev.TaskStarted: lambda e: f"{node_of(e)} started" + (f" with {e.agent}" if e.agent else ""),
     ev.TaskFinished: lambda e: f"{node_of(e)} finished" + (" from the cache" if e.cached else ""),
     ev.TaskFailed: _failed,

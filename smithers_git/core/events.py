@@ -109,10 +109,21 @@ class PauseRequested(_Record):
 
 
 class RunParked(_Record):
-    """The machine cannot go on: its disk is full. What ran was ended and kept; nothing counts as a failure."""
+    """The run cannot go on: the disk is full, or a budget spent. What ran was ended and kept; nothing has failed."""
 
     type: Literal["run.parked"] = "run.parked"
     reason: str
+    kind: Literal["disk", "budget"] = "disk"
+
+
+class RunBudgeted(_Record):
+    """What the run may spend from now on, all of it counted; a limit that is None does not exist."""
+
+    type: Literal["run.budgeted"] = "run.budgeted"
+    usd: float | None = None
+    tokens: int | None = None
+    by: str = ""
+    """Who said so; empty for the workflow and the configuration."""
 
 
 class TaskStarted(_NodeEvent):
@@ -180,6 +191,8 @@ class TaskInterrupted(_NodeEvent):
     agent: str | None = None
     session: str | None = None
     """The conversation that the next attempt goes on with."""
+    usage: Usage | None = None
+    cost: float | None = None
 
 
 class TaskReset(_Record):
@@ -269,6 +282,7 @@ Event = Annotated[
     | RunCancelled
     | PauseRequested
     | RunParked
+    | RunBudgeted
     | TaskStarted
     | TaskFinished
     | TaskFailed

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from smithers_git.core import events as ev
 from smithers_git.core.parts import ApprovalState, LoopState, NodeState, SpaceState, Status
+from smithers_git.core.nodes import Budget
 from smithers_git.names import TaskKey
 
 __all__ = ["ApprovalState", "LoopState", "NodeState", "SpaceState", "State", "Status", "apply"]
@@ -38,7 +39,10 @@ class State:
     pause_requested: bool = False
     cancel_requested: str | None = None
     parked: str | None = None
-    """Why the machine could not go on; None when it could, or did again."""
+    """Why the run could not go on; None when it could, or did again."""
+    parked_for: Literal["disk", "budget"] | None = None
+    budget: Budget = Budget()
+    """What the run may spend in all, its parents' part included."""
     nodes: dict[TaskKey, NodeState] = field(default_factory=dict)
     done: set[TaskKey] = field(default_factory=set)
     """Keys that let their dependents go on: finished, skipped, or failed with `continue_on_fail`."""
@@ -94,6 +98,7 @@ def _created(state: State, event: ev.RunCreated, at: float) -> None:
 
 def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
     state.pause_requested, state.cancel_requested, state.parked, state.interrupted = False, None, None, False
+    state.parked_for = None
     state.resumes += 1
     if state.end in ("failed", "cancelled"):
         state.end, state.error, state.error_hint = None, None, ""
@@ -121,6 +126,7 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
         _try_again(state)  # the new run may have what the old one lacked: a higher ceiling, another input
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
     state.pause_requested, state.cancel_requested, state.parked, state.interrupted = False, None, None, False
+    state.parked_for = None
     for key in list(state.running):
         _stop(state, key)
     for space in state.spaces.values():
@@ -152,7 +158,11 @@ def _pause_requested(state: State, event: ev.PauseRequested, at: float) -> None:
 
 
 def _parked(state: State, event: ev.RunParked, at: float) -> None:
-    state.parked = event.reason
+    state.parked, state.parked_for = event.reason, event.kind
+
+
+def _budgeted(state: State, event: ev.RunBudgeted, at: float) -> None:
+    state.budget = Budget(event.usd, event.tokens)
 
 
 def _stop(state: State, key: TaskKey) -> None:
@@ -177,13 +187,7 @@ def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> N
     if event.session:
         node.session, node.session_agent = event.session, event.agent
         node.session_total = event.session_total
-    if event.usage:
-        spent = event.usage.input + event.usage.output
-        node.tokens += spent
-        state.tokens += spent
-    if event.cost:
-        node.cost += event.cost
-        state.cost += event.cost
+    _spend(state, node, event)
     if event.commit:
         node.commit = event.commit
         space = state.spaces.get(event.space)
@@ -200,6 +204,16 @@ def _has_output(state: State, key: TaskKey, node: NodeState, path: str | None) -
     node.output = path
     if state.latest.get(key.node, -1) < key.iteration:
         state.latest[key.node] = key.iteration
+
+
+def _spend(state: State, node: NodeState, event: Any) -> None:
+    if event.usage:
+        spent = event.usage.input + event.usage.output
+        node.tokens += spent
+        state.tokens += spent
+    if event.cost:
+        node.cost += event.cost
+        state.cost += event.cost
 
 
 def _task_finished(state: State, event: ev.TaskFinished, at: float) -> None:
@@ -236,6 +250,7 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
     _stop(state, key)
     node.ended, node.error = at, event.reason
     state.interrupted = True
+    _spend(state, node, event)
     if event.session:
         node.session, node.session_agent = event.session, event.agent
 
@@ -323,6 +338,7 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.RunCancelled: _cancelled,
     ev.PauseRequested: _pause_requested,
     ev.RunParked: _parked,
+    ev.RunBudgeted: _budgeted,
     ev.TaskStarted: _task_started,
     ev.TaskFinished: _task_finished,
     ev.TaskFailed: _task_failed,
