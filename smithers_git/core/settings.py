@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from smithers_git.core import amounts
+from smithers_git.core.trigger import TriggerSettings
 
 
 class _Section(BaseModel):
@@ -113,3 +114,14 @@ class Settings(_Section):
     ports: PortSettings = PortSettings()
     disk: DiskSettings = DiskSettings()
     landing: LandingSettings = LandingSettings()
+    trigger: list[TriggerSettings] = []
+    """What starts runs by itself: hooks of git, and schedules."""
+
+    @field_validator("trigger")
+    @classmethod
+    def _names_differ(cls, value: list[TriggerSettings]) -> list[TriggerSettings]:
+        names = [trigger.name for trigger in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"there are two triggers called {twice[0]!r}")
+        return value

@@ -51,6 +51,15 @@ _REST: Final = """
 # style = "merge"                # or "rebase", "squash"
 # branch = "smithers/integration"
 # gates = ["make test"]          # green on the very tree that lands; the check when none is given
+
+# What starts runs by itself: hooks of git (`smithers hooks install`) and schedules (`smithers cron add`). Nothing of it
+# runs before you have said `smithers trust`, and again after it changed.
+# [[trigger]]
+# name = "look-again"
+# on = "pre-push"                # post-commit, post-merge, post-checkout, pre-commit, commit-msg, cron
+# branches = ["main"]
+# workflow = "review"
+# wait = true                    # the push waits for the verdict, timeout = 600 seconds at most
 """
 
 

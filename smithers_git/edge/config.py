@@ -80,11 +80,61 @@ def set_value(path: Path, section: str, key: str, value: Any) -> None:
     """
     import tomlkit
 
-    _read(path)
-    document = tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
+    document = _document(path)
     table: Any = document.setdefault(section, tomlkit.table()) if section else document
     table[key] = value
-    text = tomlkit.dumps(document)
+    _write(path, tomlkit.dumps(document))
+
+
+def add_table(path: Path, section: str, values: Mapping[str, Any]) -> None:
+    """Append one table to the array of tables `section` (`[[section]]`), keeping the rest as it is.
+
+    Raises ConfigError, as `set_value`.
+    """
+    import tomlkit
+
+    document = _document(path)
+    table = tomlkit.table()
+    for key, value in values.items():
+        if isinstance(value, dict):
+            inline = tomlkit.inline_table()
+            inline.update(value)
+            table.add(key, inline)
+        else:
+            table.add(key, value)
+    array: Any = document.setdefault(section, tomlkit.aot())
+    array.append(table)
+    _write(path, tomlkit.dumps(document))
+
+
+def remove_table(path: Path, section: str, name: str) -> bool:
+    """Remove the table of the array `section` whose `name` is this; returns whether there was one.
+
+    Raises ConfigError, as `set_value`.
+    """
+    import tomlkit
+
+    document = _document(path)
+    array: Any = document.get(section, [])
+    places = [number for number, table in enumerate(array) if table.get("name") == name]
+    for place in reversed(places):
+        del array[place]
+    if not places:
+        return False
+    if not array:
+        del document[section]
+    _write(path, tomlkit.dumps(document))
+    return True
+
+
+def _document(path: Path) -> Any:
+    import tomlkit
+
+    _read(path)
+    return tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
+
+
+def _write(path: Path, text: str) -> None:
     _check(path, text)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,8 @@ class Request:
     max_concurrency: int | None = None
     dirty: bool = False
     cwd: Path = field(default_factory=Path.cwd)
+    base: str | None = None
+    """The commit to start from; what is checked out when it is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def draft(project: Project, request: Request) -> Draft:
         workflow=loaded.location.name,
         entry=loaded.location.entry,
         input=loaded.workflow.accept(request.input).model_dump(mode="json"),
-        base=require_commit(project.repository),
+        base=request.base or require_commit(project.repository),
         branch=project.repository.branch,
         dirty=request.dirty,
         max_concurrency=request.max_concurrency or project.settings.run.max_concurrency,

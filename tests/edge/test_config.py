@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from kit.perms import python_bound_by_modes
 
@@ -130,6 +133,7 @@ def test_a_file_that_may_not_be_read_is_said(theirs, tmp_path):
     theirs.chmod(0)
     code = """
 import sys
+import tomllib
 from pathlib import Path
 from smithers_git.edge import config
 from smithers_git.errors import ConfigError
@@ -182,3 +186,37 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / ".smithers").write_text("a file")
     with pytest.raises(ConfigError, match="cannot be written"):
         config.set_value(tmp_path / ".smithers" / "config.toml", "", "check", "x")
+
+
+TRIGGER = {"name": "nightly", "on": "cron", "schedule": "0 3 * * *", "workflow": "review"}
+
+
+def test_a_table_is_appended_and_removed_and_every_comment_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    before = (
+        '# mine\ncheck = "true"  # quick\n\n[[trigger]]\n# why\nname = "own"\non = "post-commit"\nworkflow = "plan"\n'
+    )
+    path.write_text(before, "utf-8")
+    config.add_table(path, "trigger", {**TRIGGER, "input": {"prompt": 'say "hi"'}})
+    text = path.read_text("utf-8")
+    assert text.startswith(before)
+    assert tomllib.loads(text)["trigger"][1] == {**TRIGGER, "input": {"prompt": 'say "hi"'}}
+    assert config.remove_table(path, "trigger", "nightly")
+    assert path.read_text("utf-8").rstrip() == before.rstrip()
+    assert not config.remove_table(path, "trigger", "nightly")
+
+
+def test_the_last_table_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "config.toml"
+    config.add_table(path, "trigger", TRIGGER)
+    assert tomllib.loads(path.read_text("utf-8")) == {"trigger": [TRIGGER]}
+    assert config.remove_table(path, "trigger", "nightly")
+    assert path.read_text("utf-8").strip() == ""
+
+
+def test_a_table_that_is_wrong_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# mine\n", "utf-8")
+    with pytest.raises(ConfigError, match="schedule"):
+        config.add_table(path, "trigger", {**TRIGGER, "schedule": "x"})
+    assert path.read_text("utf-8") == "# mine\n"
