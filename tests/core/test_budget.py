@@ -41,7 +41,7 @@ def test_a_budget_is_read_as_people_write_it(text, usd, tokens):
     "text", ["", "5", "five", "-5usd", "0usd", "0k", "5usd,6usd", "5usd,", "5eur", "1k,2k", "none,5usd"]
 )
 def test_what_is_no_budget_is_refused_with_how_to_write_one(text):
-    with pytest.raises(ValueError, match="write it like 5usd|none means no limit"):
+    with pytest.raises(ValueError, match=r"write it like 5usd|none means no limit"):
         budget.parse(text)
 
 
@@ -96,7 +96,8 @@ def fold(history, start: State | None = None) -> State:
 @given(histories.histories(), st.data())
 def test_sums_are_those_of_the_ended_attempts_over_any_cut_resume_and_fork(history, data):
     priced = []
-    for event, at in history:
+    for ended, at in history:
+        event = ended
         if isinstance(event, ev.TaskFinished | ev.TaskFailed):
             usage = ev.Usage(input=data.draw(st.integers(0, 1000)), output=data.draw(st.integers(0, 1000)))
             event = event.model_copy(update={"usage": usage, "cost": float(data.draw(st.integers(0, 100)))})
