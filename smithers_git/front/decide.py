@@ -13,7 +13,6 @@ from smithers_git.errors import ExitCode, RunRefused, UsageError
 from smithers_git.service import approvals, control, detach, runs
 from smithers_git.service.approvals import Answer, Pending
 from smithers_git.service.frames import Chain
-from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
 
 
@@ -79,8 +78,7 @@ def _conclude(project: Project, question: Pending, chain: Chain, said: Mapping[s
     """Let the run go on, and say what happened."""
     run, state = question.run, chain.state
     verdict = "approved" if said["approved"] else "denied"
-    still = _stands_still(project, chain, no_resume=said["no_resume"])
-    began = detach.resume(project, run) if not still else None
+    goes = detach.go_on(project, chain, leave=said["no_resume"])
     if said["as_json"]:
         output.document(
             {
@@ -91,35 +89,18 @@ def _conclude(project: Project, question: Pending, chain: Chain, said: Mapping[s
                 "by": said["by"],
                 "note": said["note"],
                 "frame": state.number,
-                "resumed": not still,
-                "why": still or None,
-                "pid": began.pid if began else None,
-                "log": str(began.log) if began else None,
+                "resumed": not goes.why,
+                "why": goes.why or None,
+                "pid": goes.began.pid if goes.began else None,
+                "log": str(goes.began.log) if goes.began else None,
             }
         )
         return
     output.emit(f"{question.key} of run {run} {verdict} by {said['by']}")
-    if still:
-        output.note(still)
+    if goes.why:
+        output.note(goes.why)
     else:
         output.note(f"the run goes on in the background; watch it with: smithers logs -f {run}")
-
-
-def _stands_still(project: Project, chain: Chain, *, no_resume: bool) -> str:
-    """Why the run does not go on by itself now; empty when it does."""
-    if is_held(project.lock_path(chain.run)):
-        return ""  # its engine hears of the decision
-    if no_resume:
-        return f"the run was left alone; go on with: smithers up --resume {chain.run}"
-    if chain.state.pause_requested:
-        return f"the run is paused; go on with: smithers up --resume {chain.run}"
-    # What the new engine would refuse is refused here, where the person reads it, and not in a log.
-    seen, why = preview(project, chain), f"smithers why {chain.run} says what to type"
-    if seen.trouble is not None:
-        return f"the run cannot go on by itself: {seen.trouble.message}; {why}"
-    if seen.changed:
-        return f"the run cannot go on by itself: its workflow was changed ({', '.join(seen.changed)}); {why}"
-    return ""
 
 
 def cancel(project: Project, run: str, by: str | None, *, as_json: bool) -> None:

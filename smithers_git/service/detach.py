@@ -13,6 +13,8 @@ from smithers_git.edge.lock import is_held
 from smithers_git.names import run_ref
 from smithers_git.service.append import append
 from smithers_git.service.drive import stopped
+from smithers_git.service.frames import Chain
+from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
 
 _PATIENCE: Final = 10.0
@@ -25,6 +27,38 @@ class Detached:
 
     pid: int
     log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """Whether a run goes on by itself now that somebody decided, answered or signalled."""
+
+    began: Detached | None = None
+    """The engine that was started; None when one is alive already, or the run stands still."""
+    why: str = ""
+    """Why the run stands still; empty when it goes on."""
+
+
+def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
+    """Let the run go on after a frame from outside its engine, in the background; with `leave`, only by a live engine.
+
+    What a new engine would refuse is refused here, where the person reads it, and not in a log.
+    """
+    run = chain.run
+    if is_held(project.lock_path(run)):
+        return GoesOn()  # its engine hears of the frame
+    by_hand = f"go on with: smithers up --resume {run}"
+    if leave:
+        return GoesOn(why=f"the run was left alone; {by_hand}")
+    if chain.state.pause_requested:
+        return GoesOn(why=f"the run is paused; {by_hand}")
+    seen, told = preview(project, chain), f"smithers why {run} says what to type"
+    if seen.trouble is not None:
+        return GoesOn(why=f"the run cannot go on by itself: {seen.trouble.message}; {told}")
+    if seen.changed:
+        changed = ", ".join(seen.changed)
+        return GoesOn(why=f"the run cannot go on by itself: its workflow was changed ({changed}); {told}")
+    return GoesOn(began=resume(project, run))
 
 
 def resume(project: Project, run: str, *, accept_change: bool = False, revive: bool = False) -> Detached | None:
