@@ -229,3 +229,13 @@ def test_a_run_that_is_killed_while_it_lands_goes_on_and_lands_once(smithers: Sm
     smithers("up", "--resume", "r")
     assert git(repo, "rev-list", "--first-parent", "--count", f"{base}..{LINE}") == "2"
     assert smithers.json("verify", f"{base}..{LINE}", "--strict")["ok"] is True
+
+
+def test_what_is_in_the_target_already_counts_as_landed_for_those_who_wait_for_it(smithers: Smithers, repo: Path):
+    message = "An older ticket\n\nSmithers-Ticket: old\nSmithers-Entry: 0123456789abcdef"
+    git(repo, "commit", "-q", "--allow-empty", "-m", message)
+    body = """\
+    return Worktree("one", Task("t1", run="echo 1 > one.txt"), Land("in", gates=["true"], depends_on="old"))
+"""
+    up(smithers, body)
+    assert git(repo, "show", f"{LINE}:one.txt") == "1"
