@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from datetime import datetime
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from smithers_git.core.approval_rules import fault
+from smithers_git.core.events import FailureKind
+from smithers_git.core.failure_nodes import OnFailure, Region, Saga, TryCatchFinally
 from smithers_git.core.nodes import MISSING, Approval, Loop, Parallel, Task, Worktree
 from smithers_git.core.queue_nodes import Land
+from smithers_git.core.wait_nodes import HumanTask, Signal, Timer, WaitNode
 from smithers_git.errors import WorkflowError
 from smithers_git.names import MAIN, is_node_id, is_space_id
 
@@ -19,19 +25,24 @@ def refuse(node: Any, message: str, hint: str) -> WorkflowError:
 
 def check(node: Any) -> None:
     """Raise WorkflowError when `node` breaks a rule, whatever stands around it."""
-    if isinstance(node, Task | Approval | Loop) and not (isinstance(node.id, str) and is_node_id(node.id)):
+    if isinstance(node, Task | Approval | Loop | Region) and not (isinstance(node.id, str) and is_node_id(node.id)):
         kind = type(node).__name__
         raise refuse(node, f"{node.id!r} cannot be the id of a {kind}", "use letters, digits and . _ : -")
+    wrong = fault(node) if isinstance(node, Task | Approval) else None
+    if wrong is not None:
+        raise refuse(node, f"{node.id!r} has {wrong[0]}", wrong[1])
     if isinstance(node, Land):
         _land(node)
+    elif isinstance(node, WaitNode):
+        _wait(node)
     elif isinstance(node, Task):
         _types(node)
         _kind(node)
         _task(node)
-    elif isinstance(node, Approval) and node.on_deny not in ("fail", "continue", "skip"):
-        raise refuse(node, f"{node.id!r}: on_deny={node.on_deny!r}", "use 'fail', 'continue' or 'skip'")
     elif isinstance(node, Loop):
         _loop(node)
+    elif isinstance(node, Region):
+        _region(node)
     elif isinstance(node, Parallel) and node.max_concurrency is not None and node.max_concurrency < 1:
         said = f"Parallel has max_concurrency={node.max_concurrency}, so nothing in it could ever start"
         raise refuse(node, said, "use 1 or more, or None for no limit of its own")
@@ -91,6 +102,48 @@ def _land(node: Land) -> None:
             raise refuse(node, f"{node.id!r} has {name}={given!r}", "use one line of text, or leave it out")
     if not all(node.entry_gates):
         raise refuse(node, f"{node.id!r} has an empty gate", "write gates=[['make', 'test']] or gates=['make test']")
+
+
+def _wait(node: WaitNode) -> None:
+    if node.output is not None and not (isinstance(node.output, type) and issubclass(node.output, BaseModel)):
+        raise refuse(node, f"{node.id!r} has output={node.output!r}", "give a pydantic BaseModel")
+    if isinstance(node, HumanTask):
+        policies, span = {"on_expiry": node.on_expiry, "on_cancel": node.on_cancel}, node.expires
+    elif isinstance(node, Signal):
+        policies, span = {"on_timeout": node.on_timeout}, node.timeout
+        if not isinstance(node.name, str) or not node.name.strip() or "\n" in node.name:
+            raise refuse(node, f"{node.id!r} has name={node.name!r}", "use one line of text, or leave it out")
+    else:
+        assert isinstance(node, Timer)
+        policies, span = {}, node.for_
+        _moment(node)
+    for name, policy in policies.items():
+        if policy not in ("fail", "skip"):
+            raise refuse(node, f"{node.id!r}: {name}={policy!r}", "use 'fail' or 'skip'")
+    if span is not None and span < 0:
+        raise refuse(node, f"{node.id!r} waits for {span:g} seconds", "use 0 or more")
+
+
+def _moment(node: Timer) -> None:
+    if (node.for_ is None) == (node.until is None):
+        said = "both of them" if node.until is not None else "none of them"
+        raise refuse(node, f"timer {node.id!r} has {said}", "give exactly one of for_= and until=")
+    if isinstance(node.until, datetime) and node.until.utcoffset() is None:
+        hint = "write datetime(…, tzinfo=timezone.utc), or astimezone()"
+        raise refuse(node, f"timer {node.id!r} is due at {node.until}, which has no time zone", hint)
+    if not isinstance(node.until, datetime | int | float | None):
+        raise refuse(node, f"timer {node.id!r} has until={node.until!r}", "give a datetime, or Unix seconds")
+
+
+def _region(node: Region) -> None:
+    if isinstance(node, Saga) and node.on_failure not in get_args(OnFailure):
+        said = f"{node.id!r} has on_failure={node.on_failure!r}"
+        raise refuse(node, said, "use 'compensate-and-fail', 'compensate' or 'fail'")
+    strange = sorted(node.kinds - set(get_args(FailureKind))) if isinstance(node, TryCatchFinally) else []
+    if strange:
+        close = difflib.get_close_matches(str(strange[0]), get_args(FailureKind), 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"kinds are: {', '.join(get_args(FailureKind))}"
+        raise refuse(node, f"{node.id!r} catches {strange[0]!r}, which is no kind of failure", hint)
 
 
 def _loop(node: Loop) -> None:

@@ -40,6 +40,23 @@ def _loop_finished(event: ev.LoopFinished) -> str:
     return f"{event.loop} {ended} after {event.iterations} iteration{'s' * (event.iterations != 1)}"
 
 
+def _decided(event: ev.ApprovalDecided) -> str:
+    said = f"{node_of(event)} {'approved' if event.approved else 'denied'}"
+    return f"{said} by {event.by}" if event.how == "person" else f"{said} by itself: {event.note}"
+
+
+def _resolved(event: ev.WaitResolved) -> str:
+    if event.signal is not None:
+        return f"{node_of(event)} took a signal" + (f" from {event.by}" if event.by else "")
+    return f"{node_of(event)} is due" if event.by == "clock" else f"{node_of(event)} answered by {event.by}"
+
+
+def _region_failed(event: ev.RegionFailed) -> str:
+    ends = [f"undoes {', '.join(reversed(event.steps))}"] if event.steps else []
+    line = event.error.partition("\n")[0]
+    return "; ".join([f"{node_of(event)} failed: {line}", *ends, "goes on" if event.caught else "fails after that"])
+
+
 _SAY: dict[type, Callable[[Any], str]] = {
     ev.RunCreated: lambda e: f"run of {e.workflow} created",
     ev.RunResumed: lambda e: "run resumed" + (" with a changed workflow" if e.accepted else ""),
@@ -62,8 +79,15 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.LoopEntered: lambda e: f"{e.loop} begins" + (f" in {e.outer[-1]}" if e.outer else ""),
     ev.LoopAdvanced: lambda e: f"{e.loop} goes on to iteration {e.iteration}",
     ev.LoopFinished: _loop_finished,
+    ev.RegionFailed: _region_failed,
+    ev.RegionSettled: lambda e: f"{node_of(e)} settled after its failure",
     ev.ApprovalRequested: lambda e: f"{node_of(e)} asks for approval",
-    ev.ApprovalDecided: lambda e: f"{node_of(e)} {'approved' if e.approved else 'denied'} by {e.by}",
+    ev.ApprovalDecided: _decided,
+    ev.WaitStarted: lambda e: f"{node_of(e)} waits for a {e.kind}: {e.title}",
+    ev.WaitResolved: _resolved,
+    ev.WaitEnded: lambda e: f"{node_of(e)} {e.reason}" + (f" by {e.by}" if e.by else ""),
+    ev.SignalArrived: lambda e: f"signal {e.name} arrived" + (f" from {e.by}" if e.by else ""),
+    ev.SignalRefused: lambda e: f"signal {e.name} was refused: {e.issue}",
     ev.SpaceCreated: lambda e: f"workspace {e.space} created",
     ev.SpaceSaved: lambda e: f"workspace {e.space} saved: {e.reason}",
 }

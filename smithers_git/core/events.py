@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from smithers_git.core.approval_events import ApprovalDecided as ApprovalDecided
+from smithers_git.core.approval_events import ApprovalRequested as ApprovalRequested
+from smithers_git.core.event_base import NodeEvent as _NodeEvent
+from smithers_git.core.event_base import Record as _Record
+from smithers_git.core.failure_events import RegionFailed as RegionFailed
+from smithers_git.core.failure_events import RegionSettled as RegionSettled
+from smithers_git.core.wait_events import SignalArrived as SignalArrived
+from smithers_git.core.wait_events import SignalRefused as SignalRefused
+from smithers_git.core.wait_events import WaitEnded as WaitEnded
+from smithers_git.core.wait_events import WaitResolved as WaitResolved
+from smithers_git.core.wait_events import WaitStarted as WaitStarted
 
 FailureKind = Literal[
     "exit",  # a command ended with a non-zero code
@@ -30,22 +42,12 @@ FailureKind = Literal[
 ]
 
 
-class _Record(BaseModel):
-    # Unknown keys are ignored so that an older program can read frames that a newer minor version wrote.
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
 class Usage(_Record):
     """Tokens that an attempt used; `input` includes what came from the cache."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
-
-
-class _NodeEvent(_Record):
-    node: str
-    iteration: int = 0
 
 
 class RunCreated(_Record):
@@ -203,6 +205,8 @@ class TaskReset(_Record):
     """Loops that go on in the iteration they are in."""
     restarted: list[str] = []
     """Loops that begin again at iteration 0."""
+    regions: list[str] = []
+    """Sagas and try blocks around them that have failed: they begin afresh, with what they had undone."""
     by: str = ""
 
 
@@ -228,25 +232,6 @@ class LoopFinished(_Record):
     loop: str
     reason: Literal["until", "max"]
     iterations: int
-
-
-class ApprovalRequested(_NodeEvent):
-    type: Literal["approval.requested"] = "approval.requested"
-    title: str
-    summary: str = ""
-    on_deny: Literal["fail", "continue", "skip"] = "fail"
-    commits: dict[str, str] = {}
-    """Workspace to code commit: what the person is shown."""
-    gate: bool = False
-    """True for `needs_approval` on a task, False for an Approval node of its own."""
-
-
-class ApprovalDecided(_NodeEvent):
-    type: Literal["approval.decided"] = "approval.decided"
-    approved: bool
-    by: str
-    note: str = ""
-    output: str | None = None
 
 
 class SpaceCreated(_Record):
@@ -292,8 +277,15 @@ Event = Annotated[
     | LoopEntered
     | LoopAdvanced
     | LoopFinished
+    | RegionFailed
+    | RegionSettled
     | ApprovalRequested
     | ApprovalDecided
+    | WaitStarted
+    | WaitResolved
+    | WaitEnded
+    | SignalArrived
+    | SignalRefused
     | SpaceCreated
     | SpaceSaved,
     Field(discriminator="type"),

@@ -63,6 +63,37 @@ class Budget:
     tokens: int | None = None
 
 
+TaskKind = Literal["agent", "run", "call", "value", "land", "question", "signal", "timer"]
+
+
+OnDeny = Literal["fail", "continue", "skip"]
+OnExpiry = Literal["deny", "fail", "approve"]
+Mode = Literal["approve", "select", "rank"]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsApproval:
+    """What a person is asked before a task starts, and on which terms."""
+
+    title: str = ""
+    """The question; default: whether to start the task."""
+    allowed: str | Iterable[str] = ()
+    """Who may decide: names or mail addresses as git has them; empty: everybody."""
+    expires: Seconds | None = None
+    """Seconds (or a timedelta) after which nobody is asked any more."""
+    on_expiry: OnExpiry = "deny"
+    """What becomes of it then: `deny` (and so what `on_deny` says), `fail` or `approve`."""
+    auto_after: int | None = None
+    """After so many approvals by people in a row, of this node in this workflow, the next one is automatic."""
+    on_deny: OnDeny = "fail"
+    """`fail` the run, `skip` the node, or `continue` (an Approval only) with `approved=False`."""
+
+    def __post_init__(self) -> None:
+        allowed = (self.allowed,) if isinstance(self.allowed, str) else tuple(self.allowed)
+        object.__setattr__(self, "allowed", allowed)
+        object.__setattr__(self, "expires", seconds(self.expires))
+
+
 class Task:
     """One position of work: exactly one of `agent` (with `prompt`), `run`, `call` or `value`.
 
@@ -108,7 +139,7 @@ class Task:
         idle_timeout: Seconds | None = None,
         skip_if: bool = False,
         continue_on_fail: bool = False,
-        needs_approval: bool | str = False,
+        needs_approval: bool | str | NeedsApproval = False,
         gates: Iterable[Command] = (),
         cache: bool = False,
         budget: Budget | None = None,
@@ -141,7 +172,7 @@ class Task:
         self.where = _where(depth)
 
     @property
-    def kind(self) -> Literal["agent", "run", "call", "value", "land"]:
+    def kind(self) -> TaskKind:
         if self.agent:
             return "agent"
         if self.run is not None:
@@ -171,20 +202,32 @@ def wants_workspace(task: Task) -> bool:
 
 
 class Approval:
-    """A question to a person: the plan goes on when it was approved.
+    """A question to a person: the plan goes on when it was decided. Its output is a `Decision`.
 
-    Its output is a `Decision`. `on_deny`: `fail` the run, `continue` with `approved=False`, or `skip` the node.
+    Args:
+        id: unique in the plan, stable between renders, made from data.
+        title: the question in one line.
+        summary: what the person reads, or a function whose parameters name the nodes that it needs.
+        mode: `approve` it, `select` one of `options`, or `rank` them all.
+        on_deny: `fail` the run, `continue` with `approved=False`, or `skip` the node.
+        allowed, expires, on_expiry, auto_after: see NeedsApproval.
     """
 
-    __slots__ = ("id", "key", "label", "needs", "on_deny", "summary", "title", "where")
+    __slots__ = ("id", "key", "label", "mode", "needs", "needs_approval", "options", "summary", "title", "where")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of them keywords, as for Task
         self,
         id: str,
         *,
         title: str | None = None,
         summary: Prompt = "",
-        on_deny: Literal["fail", "continue", "skip"] = "fail",
+        mode: Mode = "approve",
+        options: Iterable[str] = (),
+        on_deny: OnDeny = "fail",
+        allowed: str | Iterable[str] = (),
+        expires: Seconds | None = None,
+        on_expiry: OnExpiry = "deny",
+        auto_after: int | None = None,
         needs: str | Iterable[str] = (),
     ) -> None:
         self.id = id
@@ -192,9 +235,15 @@ class Approval:
         self.title = title or id
         self.label = self.title
         self.summary = summary
-        self.on_deny: Literal["fail", "continue", "skip"] = on_deny
+        self.mode: Mode = mode
+        self.options = tuple(options)
+        self.needs_approval = NeedsApproval(self.title, allowed, expires, on_expiry, auto_after, on_deny)
         self.needs: tuple[str, ...] = (needs,) if isinstance(needs, str) else tuple(needs)
         self.where = _where(2)
+
+    @property
+    def on_deny(self) -> OnDeny:
+        return self.needs_approval.on_deny
 
     def __repr__(self) -> str:
         return f"Approval({self.id!r})"

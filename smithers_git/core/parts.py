@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from smithers_git.core.approval_events import How
 from smithers_git.core.events import Usage
+from smithers_git.core.nodes import Mode, OnDeny, OnExpiry
+from smithers_git.core.wait_events import GiveUp, WaitKind
+from smithers_git.names import TaskKey
 
 Status = Literal["pending", "running", "waiting", "finished", "failed", "skipped"]
 
@@ -57,11 +61,91 @@ class ApprovalState:
     summary: str
     requested: float
     commits: dict[str, str]
-    on_deny: Literal["fail", "continue", "skip"] = "fail"
+    on_deny: OnDeny = "fail"
     gate: bool = False
+    mode: Mode = "approve"
+    options: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    until: float | None = None
+    """Unix seconds after which nobody is asked any more."""
+    on_expiry: OnExpiry = "deny"
+    auto_after: int | None = None
+    streak: int = 0
+    """Approvals of this node by people, in a row, before this one; counted for `auto_after` only."""
     approved: bool | None = None
     by: str | None = None
     note: str = ""
+    how: How = "person"
+    decided: float | None = None
+    selected: str | None = None
+    ranking: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class WaitState:
+    """A question, a signal or a timer that a run waits for, or waited for."""
+
+    kind: WaitKind
+    title: str
+    since: float
+    prompt: str = ""
+    answer: dict[str, Any] | None = None
+    """JSON schema of what may come."""
+    choices: tuple[str, ...] = ()
+    asker: TaskKey | None = None
+    """The running task that asks; None for a node of the plan."""
+    name: str | None = None
+    correlation: str | None = None
+    allowed: tuple[str, ...] = ()
+    until: float | None = None
+    """Unix seconds: when the timer is due, or when the wait ends without an answer."""
+    on_expiry: GiveUp = "fail"
+    on_cancel: GiveUp = "fail"
+    continued: bool = False
+    end: Literal["resolved", "expired", "cancelled", "withdrawn"] | None = None
+    """`withdrawn`: the attempt that asked is over. None while it is waited for."""
+    by: str = ""
+    """Who answered, sent the signal or withdrew it."""
+    note: str = ""
+    signal: str | None = None
+    """Id of the signal that was taken."""
+    reply: str | None = None
+    """The answer to a question that a running agent asked."""
+
+
+@dataclass(slots=True)
+class SignalState:
+    """A signal that was sent."""
+
+    id: str
+    name: str
+    correlation: str | None
+    data: Any
+    by: str
+    at: float
+    taken: TaskKey | None = None
+    """The wait that took it."""
+
+
+@dataclass(slots=True)
+class RegionState:
+    """A Saga or a TryCatchFinally whose body has failed."""
+
+    cause: str
+    """The task or loop that failed."""
+    error: str
+    kind: str | None
+    hint: str
+    caught: bool
+    """Whether the plan goes on behind the region."""
+    steps: tuple[str, ...] = ()
+    """Finished steps of a saga, to be undone from the last to the first."""
+    again: tuple[TaskKey, ...] = ()
+    loops: tuple[str, ...] = ()
+    settled: bool = False
+    """Everything that it had still to do is done."""
+    handled: bool = False
+    """A region around it has caught the failure."""
 
 
 @dataclass(slots=True)

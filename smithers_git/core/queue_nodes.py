@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from smithers_git.core.nodes import Child, Command, Node, Parallel, Prompt, Task, Worktree
+from smithers_git.core.nodes import Child, Command, NeedsApproval, Node, Parallel, Prompt, Task, TaskKind, Worktree
 from smithers_git.core.records import Landing
 
 Style = Literal["merge", "rebase", "squash"]
@@ -49,7 +49,7 @@ class Land(Task):
         needs: str | Iterable[str] = (),
         skip_if: bool = False,
         continue_on_fail: bool = False,
-        needs_approval: bool | str = False,
+        needs_approval: bool | str | NeedsApproval = False,
         label: str | None = None,
     ) -> None:
         super().__init__(
@@ -75,7 +75,7 @@ class Land(Task):
         self.ticket = ticket
 
     @property
-    def kind(self) -> Literal["agent", "run", "call", "value", "land"]:
+    def kind(self) -> TaskKind:
         return "land"
 
     def __repr__(self) -> str:

@@ -25,6 +25,10 @@ class Decision(BaseModel):
     approved: bool
     by: str
     note: str = ""
+    selected: str | None = None
+    """The option that was chosen, with mode="select"."""
+    ranking: list[str] | None = None
+    """All options, the best one first, with mode="rank"."""
 
 
 Refusal = Literal["conflict", "red", "hook", "moved", "broken", "ejected"]
@@ -45,3 +49,12 @@ class Landing(BaseModel):
     reason: Refusal | None = None
     evidence: str = ""
     """What its author needs to mend it: the conflicting hunks of both sides, or the end of the gate's log."""
+
+
+class TimerFired(BaseModel):
+    """The output of a Timer."""
+
+    due: float
+    """Unix seconds at which it was due."""
+    fired: float
+    """Unix seconds at which somebody looked: later, when nothing ran."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from smithers_git.core import asking, regions, waiting
 from smithers_git.core import events as ev
+from smithers_git.core.failure_nodes import Region
 from smithers_git.core.nodes import Approval, Loop, Node, Parallel, Task
-from smithers_git.core.plan import Item, LoopItem, Plan, gate_of
+from smithers_git.core.parts import RegionState
+from smithers_git.core.plan import Item, LoopItem, Plan, gate_of, regions_between
 from smithers_git.core.state import State
+from smithers_git.core.wait_nodes import WaitNode
 from smithers_git.names import TaskKey
 
 Outcome = Literal["done", "open", "failed"]
@@ -17,6 +21,9 @@ FATAL: frozenset[ev.FailureKind] = frozenset(
     {"auth", "bad_request", "refusal", "bug", "unstartable", "denied", "budget", "cancelled"}
 )
 """Failures that the same attempt would meet again: never retried with the same agent."""
+
+_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "retry"})
+"""What can end although nothing runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Wait:
     """Why a node does not go on."""
 
     key: TaskKey
-    kind: Literal["approval", "retry", "needs", "slot", "running", "failed"]
+    kind: Literal["approval", "question", "signal", "timer", "retry", "needs", "slot", "running", "failed"]
     reason: str
     until: float | None = None
 
@@ -45,7 +52,7 @@ class Decision:
     start: list[Start] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     wake_at: float | None = None
-    """Unix seconds of the next retry, when nothing else happens before."""
+    """Unix seconds at which the first thing is due by itself: a retry, a timer, the end of a wait."""
 
 
 @dataclass(slots=True)
@@ -63,13 +70,51 @@ class _Walk:
     ready: list[tuple[Start, tuple[_Group, ...]]] = field(default_factory=list)
     failed: list[TaskKey] = field(default_factory=list)
     loop_failed: LoopItem | None = None
+    thrown: list[RegionState] = field(default_factory=list)
+    """Regions that have settled and pass their failure on."""
+
+    @property
+    def has_failed(self) -> bool:
+        return bool(self.failed or self.loop_failed or self.thrown)
+
+    def sequence(self, walk: _Walk, nodes: tuple[Node, ...], groups: tuple[_Group, ...]) -> Outcome:
+        """Look at `nodes` one after another, in `walk`."""
+        return _visit_sequence(walk, nodes, groups)
+
+    def fresh(self) -> _Walk:
+        """A walk over the same state that has found nothing yet."""
+        return _Walk(self.plan, self.state, self.now, Decision())
+
+    def take(self, other: _Walk) -> None:
+        """Add what `other` found, without its failures."""
+        mine, theirs = self.decision, other.decision
+        mine.events += theirs.events
+        mine.waits += theirs.waits
+        mine.wake_at = min(filter(None, (mine.wake_at, theirs.wake_at)), default=None)
+        self.ready += other.ready
+
+    def blame(self, other: _Walk) -> None:
+        """Add the failures of `other`."""
+        self.failed += other.failed
+        self.loop_failed = self.loop_failed or other.loop_failed
+        self.thrown += other.thrown
+
+    def reason(self) -> ev.RunFailed:
+        """The first failure, as the end of a run would say it."""
+        return _run_failed(self)
+
+    def kind(self) -> str | None:
+        """The kind of that failure; None for a loop at its ceiling."""
+        if self.failed:
+            return self.state.node(self.failed[0]).kind
+        return self.thrown[0].kind if self.thrown else None
 
 
 def decide(plan: Plan, state: State, now: float) -> Decision:
     """What starts, what waits and for what, what is recorded at once, and whether the run is over.
 
     Depth-first, left to right; a task starts only when its groups and the run have a free slot. After a failure
-    nothing new starts; what is in flight ends first, then the run fails.
+    nothing new starts but what regions undo, catch and tidy up; what is in flight ends first, then the run fails.
     """
     walk = _Walk(plan, state, now, Decision())
     decision = walk.decision
@@ -79,10 +124,8 @@ def decide(plan: Plan, state: State, now: float) -> Decision:
         plan.settled.clear()
         plan.settled_for = (state, state.resets)
     outcome = _visit(walk, plan.root, ())
-    if outcome == "failed" or walk.failed or walk.loop_failed:
-        # Nobody is asked and no loop goes on any more: a resume decides that anew.
-        decision.events = [] if state.running else [_run_failed(walk)]
-        return decision
+    if outcome == "failed" or walk.has_failed:
+        return _give_up(walk)
     if decision.events:
         # Facts first: they can change everything behind them. Starting waits for the next decision.
         return decision
@@ -90,9 +133,29 @@ def decide(plan: Plan, state: State, now: float) -> Decision:
         decision.events.append(ev.RunFinished(failed_children=_failed_children(state)))
         return decision
     _fill_slots(walk)
-    if not (decision.start or state.running or any(wait.kind in ("approval", "retry") for wait in decision.waits)):
+    if _is_stuck(walk):
         decision.events.append(_deadlock(decision))
     return decision
+
+
+def _give_up(walk: _Walk) -> Decision:
+    """After a failure nobody is asked and no loop goes on any more, but in what undoes and tidies up."""
+    last = walk.fresh()
+    settled = regions.unwind(last, (walk.plan.root,), walk)
+    decision = last.decision
+    decision.waits += [wait for wait in walk.decision.waits if wait.kind == "running" and wait not in decision.waits]
+    if decision.events:
+        return decision
+    _fill_slots(last)
+    if (settled and not walk.state.running) or _is_stuck(last):
+        decision.events.append(_run_failed(walk))
+    return decision
+
+
+def _is_stuck(walk: _Walk) -> bool:
+    """Whether nothing starts, runs, or can come from outside."""
+    decision = walk.decision
+    return not (decision.start or walk.state.running or any(wait.kind in _OUTSIDE for wait in decision.waits))
 
 
 def _deadlock(decision: Decision) -> ev.RunFailed:
@@ -132,6 +195,8 @@ def _visit(walk: _Walk, node: Node, groups: tuple[_Group, ...]) -> Outcome:
         if "failed" in outcomes:
             return "failed"
         return "open" if "open" in outcomes else "done"
+    if isinstance(node, Region):
+        return regions.visit(walk, node, groups)
     return _visit_sequence(walk, node.children, groups)
 
 
@@ -181,17 +246,41 @@ def _visit_leaf(walk: _Walk, node: Task | Approval, groups: tuple[_Group, ...]) 
     if not _approved(walk, item, key):
         return "open"
     if known.retry_at is not None and known.retry_at > walk.now:
-        walk.decision.waits.append(Wait(key, "retry", f"tries again: {known.error}", until=known.retry_at))
-        walk.decision.wake_at = min(walk.decision.wake_at or known.retry_at, known.retry_at)
+        _wait(walk, Wait(key, "retry", f"tries again: {known.error}", until=known.retry_at))
+        return "open"
+    if isinstance(node, WaitNode):
+        _look(walk, node, key)
         return "open"
     walk.ready.append((Start(key, item), groups))
     return "open"
+
+
+def _look(walk: _Walk, node: WaitNode, key: TaskKey) -> None:
+    """Begin to wait, end a wait that is due, or note that it goes on."""
+    wait = walk.state.open_waits.get(key)
+    if wait is None:
+        walk.decision.events.append(waiting.begin(node, key, walk.now))
+        return
+    event = waiting.go_on(node, key, walk.state, walk.now)
+    if event is not None:
+        walk.decision.events.append(event)
+        return
+    _wait(walk, Wait(key, wait.kind, wait.title, until=wait.until))
+
+
+def _wait(walk: _Walk, wait: Wait) -> None:
+    walk.decision.waits.append(wait)
+    if wait.until is not None:
+        walk.decision.wake_at = min(walk.decision.wake_at or wait.until, wait.until)
 
 
 def _satisfied(walk: _Walk, item: Item, need: str) -> bool:
     target = walk.plan.items.get(need)
     if target is None:
         return need in walk.state.latest
+    over = (walk.state.regions.get(regions.key_of(walk, region)) for region in regions_between(target, item))
+    if any(region is not None and region.caught and region.settled for region in over):
+        return True  # it failed, or never ran, and the plan goes on without its output
     gate = gate_of(walk.plan, item, need)
     if gate is not None:
         return walk.state.loop(gate).finished is not None
@@ -199,25 +288,20 @@ def _satisfied(walk: _Walk, item: Item, need: str) -> bool:
 
 
 def _approved(walk: _Walk, item: Item, key: TaskKey) -> bool:
-    """Whether nothing waits for a person here; asks when nobody was asked yet."""
+    """Whether nothing waits for a person here; asks when nobody was asked yet, or about something else."""
     node = item.node
     if isinstance(node, Task) and not node.needs_approval:
         return True
     asked = walk.state.approvals.get(key)
-    if asked is not None:
-        if asked.approved is None:
-            walk.decision.waits.append(Wait(key, "approval", asked.title))
-        return asked.approved is True
-    if isinstance(node, Approval):
-        title, on_deny, gate = node.title, node.on_deny, False
+    if asked is not None and asked.approved is not None:
+        return asked.approved
+    wanted = asking.request(walk.plan, walk.state, item, key, walk.now)
+    if asked is None or not asking.same(asked, wanted):
+        walk.decision.events.append(wanted)
+    elif (decided := asking.by_itself(asked, key, walk.now)) is not None:
+        walk.decision.events.append(decided)
     else:
-        title = node.needs_approval if isinstance(node.needs_approval, str) else f"start {node.label}"
-        on_deny, gate = "fail", True
-    commits = {space: known.commit for space, known in walk.state.spaces.items()}
-    request = ev.ApprovalRequested(
-        node=key.node, iteration=key.iteration, title=title, on_deny=on_deny, gate=gate, commits=commits
-    )
-    walk.decision.events.append(request)
+        _wait(walk, Wait(key, "approval", asked.title, until=asked.until))
     return False
 
 
@@ -253,6 +337,9 @@ def _run_failed(walk: _Walk) -> ev.RunFailed:
             node=str(key),
             hint=f"smithers retry-task {walk.state.run} {key}",
         )
+    if walk.thrown:
+        known = walk.thrown[0]
+        return ev.RunFailed(error=known.error, node=known.cause, hint=known.hint)
     assert walk.loop_failed is not None
     loop = walk.loop_failed.node
     return ev.RunFailed(

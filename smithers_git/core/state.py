@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core import events as ev
-from smithers_git.core.parts import ApprovalState, LoopState, NodeState, SpaceState, Status
+from smithers_git.core import fold_approvals, fold_waits
 from smithers_git.core.nodes import Budget
-from smithers_git.names import TaskKey
+from smithers_git.core.parts import (
+    ApprovalState,
+    LoopState,
+    NodeState,
+    RegionState,
+    SignalState,
+    SpaceState,
+    Status,
+    WaitState,
+)
+from smithers_git.names import TaskKey, parse_key
 
-__all__ = ["ApprovalState", "LoopState", "NodeState", "SpaceState", "State", "Status", "apply"]
+__all__ = [
+    "ApprovalState", "LoopState", "NodeState", "SignalState", "SpaceState", "State", "Status", "WaitState", "apply",
+]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -53,7 +65,17 @@ class State:
     outputs: int = 0
     """How many output files were ever written; decides the folder of the next."""
     loops: dict[str, LoopState] = field(default_factory=dict)
+    regions: dict[TaskKey, RegionState] = field(default_factory=dict)
+    """Sagas and try blocks whose body has failed."""
     approvals: dict[TaskKey, ApprovalState] = field(default_factory=dict)
+    waits: dict[TaskKey, WaitState] = field(default_factory=dict)
+    """Questions, signals and timers, those that are over too; those of running agents have keys of their own."""
+    open_waits: dict[TaskKey, WaitState] = field(default_factory=dict)
+    """Those that are still waited for, oldest first."""
+    signals: list[SignalState] = field(default_factory=list)
+    """Every signal that was sent and not refused, oldest first."""
+    pauses: set[TaskKey] = field(default_factory=set)
+    """Nodes of which an attempt failed and the next one may have to wait."""
     spaces: dict[str, SpaceState] = field(default_factory=dict)
     tokens: int = 0
     cost: float = 0.0
@@ -73,6 +95,27 @@ class State:
     def waiting(self) -> list[TaskKey]:
         """Approvals that nobody has decided yet, oldest first."""
         return [key for key, approval in self.approvals.items() if approval.approved is None]
+
+    def matched(self) -> dict[TaskKey, SignalState]:
+        """Which signal each waiting node gets: the oldest wait the oldest signal that fits it."""
+        free = [signal for signal in self.signals if signal.taken is None]
+        found: dict[TaskKey, SignalState] = {}
+        for key, wait in self.open_waits.items() if free else ():
+            for signal in free if wait.kind == "signal" else ():
+                if signal.name == wait.name and wait.correlation in (None, signal.correlation):
+                    found[key] = signal
+                    free.remove(signal)
+                    break
+        return found
+
+    @property
+    def wake_at(self) -> float | None:
+        """Unix seconds of the earliest thing that is due by itself: a timer, the end of a wait, a retry, a signal."""
+        moments = [signal.at for signal in self.matched().values()]
+        moments += [wait.until for wait in self.open_waits.values() if wait.until is not None and wait.asker is None]
+        moments += [at for key in self.waiting() if (at := self.approvals[key].until) is not None]
+        moments += [at for key in self.pauses if (at := self.node(key).retry_at) is not None]
+        return min(moments, default=None)
 
 
 def apply(state: State, event: ev.Event, at: float) -> State:
@@ -107,11 +150,13 @@ def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
 
 
 def _try_again(state: State) -> None:
-    """Going on after a failure gives what failed a fresh round: attempts, questions, loops at their ceiling."""
+    """Going on after a failure gives what failed a fresh round: attempts, questions, loops at their ceiling, sagas."""
+    fold_regions.try_again(state)
     for key, node in state.nodes.items():
         if node.status == "failed" and not node.continued:
             node.status, node.failures, node.retry_at = "pending", 0, None
             state.approvals.pop(key, None)
+            fold_waits.forget(state, key)
     for loop in state.loops.values():
         if loop.finished == "max":
             loop.finished = None
@@ -167,6 +212,7 @@ def _budgeted(state: State, event: ev.RunBudgeted, at: float) -> None:
 
 def _stop(state: State, key: TaskKey) -> None:
     state.running.pop(key, None)
+    fold_waits.withdraw(state, key)
     node = state.nodes[key]
     if node.status == "running":
         node.status = "pending"
@@ -177,6 +223,7 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
     node.agent, node.space, node.retry_at = event.agent, event.space, None
     state.running[key] = event.attempt
+    state.pauses.discard(key)
     state.interrupted = False
 
 
@@ -194,16 +241,8 @@ def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> N
         if space is not None:
             space.commit = event.commit
     state.running.pop(key, None)
-
-
-def _has_output(state: State, key: TaskKey, node: NodeState, path: str | None) -> None:
-    if path is None:
-        return
-    if node.output != path:
-        state.outputs += 1
-    node.output = path
-    if state.latest.get(key.node, -1) < key.iteration:
-        state.latest[key.node] = key.iteration
+    state.pauses.discard(key)
+    fold_waits.withdraw(state, key)
 
 
 def _spend(state: State, node: NodeState, event: Any) -> None:
@@ -222,7 +261,7 @@ def _task_finished(state: State, event: ev.TaskFinished, at: float) -> None:
     node.status, node.error, node.kind, node.ended, node.cached = "finished", None, None, at, event.cached
     if node.started is None:
         node.started = at
-    _has_output(state, key, node, event.output)
+    fold_waits.keep_output(state, key, node, event.output)
     state.done.add(key)
 
 
@@ -232,6 +271,8 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
     node.error, node.kind, node.ended = event.message, event.kind, at
     node.failures += 0 if event.free else 1
     node.retry_at = None if event.final else event.retry_at
+    if node.retry_at is not None:
+        state.pauses.add(key)
     node.status = "failed" if event.final else "pending"
     node.continued = event.final and event.continued
     if event.final and event.continued:
@@ -241,6 +282,7 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
 def _task_skipped(state: State, event: ev.TaskSkipped, at: float) -> None:
     key, node = _node(state, event)
     node.status, node.ended, node.error = "skipped", at, event.reason
+    fold_waits.drop(state, key)
     state.done.add(key)
 
 
@@ -259,16 +301,9 @@ def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
     names = set(event.nodes)
     state.resets += 1
     for key in [key for key in state.nodes if key.node in names or f"{key.node}@{key.iteration}" in names]:
-        old = state.nodes[key]
-        # The attempt number goes on, so that no transcript or log of an earlier attempt is overwritten.
-        state.nodes[key] = NodeState(attempt=old.attempt, tokens=old.tokens, cost=old.cost)
-        state.done.discard(key)
-        state.running.pop(key, None)
-        state.approvals.pop(key, None)
-        with_output = [k.iteration for k, node in state.nodes.items() if k.node == key.node and node.output]
-        state.latest.pop(key.node, None)
-        if with_output:
-            state.latest[key.node] = max(with_output)
+        fold_regions.take_back(state, key)
+    for key in [key for key in map(parse_key, event.regions) if key in state.regions]:
+        fold_regions.begin_afresh(state, key)
     for loop in event.restarted:
         state.loops.pop(loop, None)
     for loop in event.reopened:
@@ -291,33 +326,6 @@ def _loop_advanced(state: State, event: ev.LoopAdvanced, at: float) -> None:
 
 def _loop_finished(state: State, event: ev.LoopFinished, at: float) -> None:
     state.loops.setdefault(event.loop, LoopState()).finished = event.reason
-
-
-def _approval_requested(state: State, event: ev.ApprovalRequested, at: float) -> None:
-    key, node = _node(state, event)
-    node.status = "waiting"
-    state.approvals[key] = ApprovalState(
-        event.title, event.summary, at, event.commits, on_deny=event.on_deny, gate=event.gate
-    )
-
-
-def _approval_decided(state: State, event: ev.ApprovalDecided, at: float) -> None:
-    key, node = _node(state, event)
-    approval = state.approvals[key]
-    approval.approved, approval.by, approval.note = event.approved, event.by, event.note
-    node.ended = at
-    if event.approved and approval.gate:
-        node.status = "pending"
-    elif event.approved or approval.on_deny == "continue":
-        node.status = "finished"
-        state.done.add(key)
-    elif approval.on_deny == "skip":
-        node.status, node.error = "skipped", f"denied by {event.by}"
-        state.done.add(key)
-    else:
-        node.status, node.kind = "failed", "denied"
-        node.error = f"denied by {event.by}" + (f": {event.note}" if event.note else "")
-    _has_output(state, key, node, event.output)
 
 
 def _space_created(state: State, event: ev.SpaceCreated, at: float) -> None:
@@ -348,8 +356,9 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.LoopEntered: _loop_entered,
     ev.LoopAdvanced: _loop_advanced,
     ev.LoopFinished: _loop_finished,
-    ev.ApprovalRequested: _approval_requested,
-    ev.ApprovalDecided: _approval_decided,
     ev.SpaceCreated: _space_created,
     ev.SpaceSaved: _space_saved,
+    **fold_approvals.APPLY,
+    **fold_regions.APPLY,
+    **fold_waits.APPLY,
 }

@@ -19,7 +19,7 @@ from smithers_git.clock import SystemClock
 if TYPE_CHECKING:  # it brings pydantic, which `ps` does without
     from smithers_git.core.state import State
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised with every change of the tables. A file with another number is made anew: it holds nothing of its own."""
 
 # Not WAL: when only the file is deleted, those who have the old one open and those who make the new one share the
@@ -42,7 +42,9 @@ class RunRow:
     paused: int
     parked: str | None
     waiting: str
-    """JSON list of [node, title, since] of undecided approvals."""
+    """JSON list of [node, title, since, kind] of what is waited for; kind: approval, question, signal or timer."""
+    wake_at: float | None
+    """Unix seconds of the earliest thing that is due by itself."""
     parent: str | None
     created: float
     updated: float
@@ -64,7 +66,9 @@ _UPSERT: Final = (
 
 def row_of(state: State, tip: str) -> RunRow:
     """The row of a run whose frames up to `tip` fold to `state`."""
-    waiting = [[str(key), state.approvals[key].title, state.approvals[key].requested] for key in state.waiting()]
+    asked = [(key, state.approvals[key]) for key in state.waiting()]
+    waiting = [[str(key), _text(one.title), one.requested, "approval"] for key, one in asked]
+    waiting += [[str(key), _text(one.title), one.since, one.kind] for key, one in state.open_waits.items()]
     title = state.input.get("prompt")
     return RunRow(
         run=state.run,
@@ -76,6 +80,7 @@ def row_of(state: State, tip: str) -> RunRow:
         paused=int(state.pause_requested),
         parked=state.parked and _text(state.parked),
         waiting=json.dumps(waiting) if waiting else "[]",
+        wake_at=state.wake_at,
         parent=state.parent,
         created=state.created,
         updated=state.updated,
@@ -229,7 +234,7 @@ class Index:
 
         columns: dict[str, Any] = dict.fromkeys(_COLUMNS, str)
         columns |= dict.fromkeys(("frame", "paused", "done", "failed", "tokens"), int)
-        columns |= dict.fromkeys(("created", "updated", "cost"), float)
+        columns |= dict.fromkeys(("created", "updated", "cost", "wake_at"), float)
         db.execute("BEGIN IMMEDIATE")  # ten engines may begin at once in a repository without an index
         if _version(db) != VERSION:
             tables = Database(db)

@@ -9,6 +9,7 @@ from datetime import datetime
 from types import FrameType
 from typing import Any
 
+from smithers_git.clock import local
 from smithers_git.core import events as ev
 from smithers_git.core.describe import describe
 from smithers_git.core.state import State
@@ -49,7 +50,10 @@ def conclude(project: Project, state: State, *, as_json: bool) -> None:
         if state.error_hint:
             output.emit(f"  hint: {state.error_hint}")
     for waiting in document["waiting"]:
-        output.emit(f"  waits for a person: {waiting['node']}: {waiting['title']}")
+        whom = {"signal": "a signal", "timer": "a timer"}.get(waiting["kind"], "a person")
+        output.emit(f"  waits for {whom}: {waiting['node']}: {waiting['title']}")
+    if state.end is None and state.wake_at is not None:
+        output.emit(f"  due by itself at {local(state.wake_at, project.clock.now())}")
     for command in document["next"]:
         output.emit(f"  next: {command}")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Task, Worktree
 from smithers_git.core.plan import Plan
 from smithers_git.core.state import State
+from smithers_git.core.wait_nodes import WaitNode
 from smithers_git.edge import output
 from smithers_git.front import start
 from smithers_git.front.look import STYLES
@@ -89,6 +90,9 @@ def _about(node: Node, state: State | None) -> str:
     return ""
 
 
+_AWAITED: Final = {"question": "an answer", "signal": "a signal", "timer": "a time"}
+
+
 def _what(node: Task | Approval) -> str:
     if isinstance(node, Approval):
         return f"asks: {node.title}"
@@ -97,6 +101,8 @@ def _what(node: Task | Approval) -> str:
         return f"agent {', '.join(node.agent)}{model}"
     if node.run is not None:
         return f"run {shown(node.run)}"
+    if isinstance(node, WaitNode):
+        return f"waits for {_AWAITED[node.kind]}{model}"
     if node.call is not None:
         return f"call {getattr(node.call, '__name__', node.call)}{model}"
     return f"value {node.value!r}"

@@ -10,7 +10,7 @@ from smithers_git.edge import output
 from smithers_git.front.words import count, money
 from smithers_git.service import runs
 from smithers_git.service.project import Project
-from smithers_git.service.runs import RunView
+from smithers_git.service.runs import RunView, Waiting
 
 MOST: Final = 20
 """Runs that are shown unless all are asked for."""
@@ -22,6 +22,8 @@ _STYLES: Final = {
     "interrupted": "red",
     "parked": "red",
 }
+
+_MARKS: Final = {"approval": "?", "question": "?", "signal": " (signal)", "timer": " (timer)"}
 
 
 def show(project: Project, wanted: Sequence[str], *, everything: bool, as_json: bool) -> None:
@@ -53,7 +55,8 @@ def _document(view: RunView) -> dict[str, Any]:
         "frame": row.frame,
         "step": _step(view),
         "running": view.running,
-        "waiting": [{"node": node, "title": title, "since": iso(since)} for node, title, since in view.waiting],
+        "waiting": [waiting_document(row.run, one) for one in view.waiting],
+        "wake_at": iso(row.wake_at) if row.wake_at is not None and row.end is None else None,
         "title": row.title,
         "parent": row.parent,
         "done": row.done,
@@ -66,10 +69,16 @@ def _document(view: RunView) -> dict[str, Any]:
     }
 
 
+def waiting_document(run: str, one: Waiting) -> dict[str, Any]:
+    """Something that a run waits for, for `--json`."""
+    return {**one._asdict(), "since": iso(one.since), "command": one.command(run)}
+
+
 def _step(view: RunView) -> str:
     """What happens in the run, or what it waits for."""
     if view.status == "waiting":
-        return ", ".join(f"{node}?" for node, _title, _since in view.waiting)
+        found = [f"{one.node}{_MARKS[one.kind]}" for one in view.waiting]
+        return ", ".join(found) or "tries again later"
     if view.status == "parked" and view.row.parked:
         return view.row.parked
     if view.running:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from smithers_git.clock import ago, iso, local
 from smithers_git.core.plan import Plan
-from smithers_git.core.state import NodeState, State
+from smithers_git.core.state import NodeState, SignalState, State, WaitState
 from smithers_git.edge import output
 from smithers_git.front import summary
 from smithers_git.front.words import count, money
@@ -40,6 +40,8 @@ def inspect(project: Project, run: str, *, as_json: bool) -> None:
         "nodes": [summary.node_document(key, node, facts["status"]) for key, node in _nodes(state, seen.plan)],
         "loops": _loops(state, seen.plan),
         "approvals": _approvals(state),
+        "waits": _waits(state),
+        "signals": [_signal(signal) for signal in state.signals],
         "workspaces": _workspaces(project, state),
     }
     if as_json:
@@ -90,6 +92,37 @@ def _approvals(state: State) -> list[dict[str, Any]]:
         }
         for key, asked in state.approvals.items()
     ]
+
+
+def _waits(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "node": str(key),
+            "kind": wait.kind,
+            "title": wait.title,
+            "prompt": wait.prompt,
+            "answer": wait.answer,
+            "choices": list(wait.choices),
+            "asker": str(wait.asker) if wait.asker else None,
+            "allowed": list(wait.allowed),
+            "since": iso(wait.since),
+            "until": iso(wait.until) if wait.until is not None else None,
+            "end": wait.end,
+            "by": wait.by or None,
+        }
+        for key, wait in state.waits.items()
+    ]
+
+
+def _signal(signal: SignalState) -> dict[str, Any]:
+    return {
+        "name": signal.name,
+        "correlation": signal.correlation,
+        "data": signal.data,
+        "by": signal.by,
+        "at": iso(signal.at),
+        "taken": str(signal.taken) if signal.taken else None,
+    }
 
 
 def _workspaces(project: Project, state: State) -> list[dict[str, Any]]:
@@ -165,6 +198,8 @@ def _print_rest(document: dict[str, Any], now: float, state: State) -> None:
         note = f": {asked.note}" if asked.note else ""
         lines.append(f"{key}  {asked.title}  {said[asked.approved]}{note}  ({ago(now - asked.requested)} ago)")
     _section("approvals", lines)
+    _section("waits", [_wait_line(str(key), wait, now) for key, wait in state.waits.items()])
+    _section("signals not taken yet", [f"{one.name} from {one.by}" for one in state.signals if one.taken is None])
     spaces = []
     for space in document["workspaces"]:
         spaces.append(f"{space['name']}  {space['branch']}  {space['commit'][:12]}")
@@ -173,6 +208,13 @@ def _print_rest(document: dict[str, Any], now: float, state: State) -> None:
         spaces.append(f"    {space['path']}" + ("" if space["exists"] else "  (not there; a resume makes it again)"))
     _section("workspaces", spaces)
     _section("next", document["next"])
+
+
+def _wait_line(node: str, wait: WaitState, now: float) -> str:
+    until = f", until {local(wait.until, now)}" if wait.until is not None and wait.end is None else ""
+    by = f" by {wait.by}" if wait.by and wait.by != "clock" else ""
+    how = f"{wait.end}{by}" if wait.end else f"waits{until}"
+    return f"{node}  {wait.kind}: {wait.title}  {how}  ({ago(now - wait.since)} ago)"
 
 
 def _loop_line(loop: dict[str, Any]) -> str:

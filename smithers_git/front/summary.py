@@ -6,6 +6,7 @@ from typing import Any
 
 from smithers_git.clock import iso
 from smithers_git.core.state import NodeState, State
+from smithers_git.front import listing
 from smithers_git.names import TaskKey
 from smithers_git.service import runs
 from smithers_git.service.project import Project
@@ -49,10 +50,8 @@ def run_document(project: Project, state: State) -> dict[str, Any]:
         "error": state.error,
         "hint": state.error_hint or None,
         "failed_children": state.failed_children,
-        "waiting": [
-            {"node": str(key), "title": state.approvals[key].title, "since": iso(state.approvals[key].requested)}
-            for key in state.waiting()
-        ],
+        "waiting": [listing.waiting_document(state.run, one) for one in runs.waits(state)],
+        "wake_at": iso(state.wake_at) if state.wake_at is not None and state.end is None else None,
         "spaces": {
             name: {"branch": space.branch.removeprefix("refs/heads/"), "commit": space.commit}
             for name, space in state.spaces.items()
@@ -75,8 +74,11 @@ def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False)
     """What to type next, most useful first; with the commit in place of the branch when the run is `folded`."""
     run = state.run
     if status == "waiting":
-        waiting = [f"smithers approve {run} --node {key}" for key in state.waiting()]
-        return [*waiting, f"smithers diff {run}"]
+        found = runs.waits(state)
+        waiting = [command for one in found if (command := one.command(run)) is not None]
+        approvals = any(one.kind == "approval" for one in found)
+        look = f"smithers diff {run}" if approvals else f"smithers why {run}"
+        return waiting if waiting and not approvals else [*waiting, look]
     if status == "finished":
         if {"survey", "board"} <= state.latest.keys():
             return [f"smithers board {run}", f"smithers land {run}"]

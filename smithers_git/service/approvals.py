@@ -42,7 +42,7 @@ class Answer:
 
 def pending(project: Project, run: str | None = None) -> list[Pending]:
     """Every undecided approval, oldest first; of one run, or of all."""
-    names = [run] if run else [view.row.run for view in runs.views(project) if view.waiting and view.row.end is None]
+    names = [run] if run else [view.row.run for view in runs.views(project) if _asks(view)]
     found: list[Pending] = []
     for name in names:
         state = project.chain(name).state
@@ -52,6 +52,10 @@ def pending(project: Project, run: str | None = None) -> list[Pending]:
                 Pending(name, key, asked.title, asked.summary, asked.requested, state.base, dict(asked.commits))
             )
     return sorted(found, key=lambda one: one.since)
+
+
+def _asks(view: runs.RunView) -> bool:
+    return view.row.end is None and any(one.kind == "approval" for one in view.waiting)
 
 
 def choose(project: Project, run: str, node: str | None) -> Pending:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from smithers_git.core import codec
+from smithers_git.core import codec, waiting
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Approval, Task, wants_workspace
 from smithers_git.core.plan import Item, Plan
@@ -17,6 +17,7 @@ from smithers_git.core.queue_nodes import Land
 from smithers_git.core.records import CommandResult, Decision
 from smithers_git.core.schedule import Start
 from smithers_git.core.state import NodeState
+from smithers_git.core.wait_nodes import HumanTask
 from smithers_git.errors import SmithersError
 from smithers_git.names import MAIN, TaskKey, branch_ref
 from smithers_git.service import pools
@@ -125,6 +126,14 @@ class Dispatcher:
             return event
         text = self._text(item.node.summary, self._arguments(plan, item), f"the summary of {event.node!r} raised")
         return event.model_copy(update={"summary": text})
+
+    def question(self, plan: Plan, event: ev.WaitStarted) -> ev.WaitStarted:
+        """The wait with the text that the person reads."""
+        item = plan.items[event.node]
+        if not isinstance(item.node, HumanTask):
+            return event
+        text = self._text(item.node.prompt, self._arguments(plan, item), f"the prompt of {event.node!r} raised")
+        return waiting.asked(event, item.node, text)
 
     def _space(self, plan: Plan, item: Item) -> tuple[Space | None, list[ev.Event]]:
         if not self._wants_folder(item):

@@ -35,6 +35,9 @@ POLL: Final = 0.1
 MOST_FRAMES: Final = 200_000
 """Frames of one run. A plan that makes new ids at every render would otherwise go on for ever."""
 
+FAR: Final = 30.0
+"""Seconds. For what is further away than this no process waits: the run is a row, and whoever looks then goes on."""
+
 _MOST_FACTS: Final = 500
 """Facts in one frame. A loop whose every task is skipped makes nothing else, and must not fill the memory."""
 
@@ -105,7 +108,7 @@ class Engine:
             return self._wait(None) if self._flying else False
         if decision.start:
             return self._start(decision.start)
-        if not self._flying and decision.wake_at is None:
+        if not self._flying and (decision.wake_at is None or decision.wake_at - self.project.clock.now() > FAR):
             return False
         return self._wait(decision.wake_at)
 
@@ -141,6 +144,10 @@ class Engine:
         return True
 
     def _complete(self, plan: Plan, event: ev.Event) -> ev.Event:
+        if isinstance(event, ev.WaitResolved) and event.output is not None:
+            self.chain.put_output(event.output, event.value)
+        if isinstance(event, ev.WaitStarted):
+            return self.dispatcher.question(plan, event)
         return self.dispatcher.summary(plan, event) if isinstance(event, ev.ApprovalRequested) else event
 
     # -- execute

@@ -11,7 +11,7 @@ from smithers_git.errors import WorkflowError
 from smithers_git.service.frames import Chain
 from smithers_git.service.source import Source, guard
 
-_UNREAD: Final = (ev.TaskStarted, ev.ApprovalRequested, ev.LoopEntered, ev.LoopFinished)
+_UNREAD: Final = (ev.TaskStarted, ev.ApprovalRequested, ev.WaitStarted, ev.LoopEntered, ev.LoopFinished)
 """Events about a node or loop that change nothing that a Context can read of it."""
 
 

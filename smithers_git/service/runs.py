@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import is_held
@@ -20,6 +20,30 @@ RunStatus = Literal["running", "waiting", "paused", "parked", "interrupted", "fi
 `parked`: the machine could not go on, its disk is full."""
 
 
+class Waiting(NamedTuple):
+    """Something that a run waits for."""
+
+    node: str
+    title: str
+    since: float
+    """Unix seconds."""
+    kind: Literal["approval", "question", "signal", "timer"]
+
+    def command(self, run: str) -> str | None:
+        """What to type to end it; None for a timer, which ends by itself."""
+        if self.kind == "signal":
+            return f"smithers signal {run} {self.title}"
+        verb = {"approval": "approve", "question": "answer"}.get(self.kind)
+        return verb and f"smithers {verb} {run} --node {self.node}"
+
+
+def waits(state: State) -> list[Waiting]:
+    """What the run with this state waits for, approvals first."""
+    asked = [(key, state.approvals[key]) for key in state.waiting()]
+    found = [Waiting(str(key), one.title, one.requested, "approval") for key, one in asked]
+    return found + [Waiting(str(key), one.title, one.since, one.kind) for key, one in state.open_waits.items()]
+
+
 @dataclass(frozen=True, slots=True)
 class RunView:
     """A run as `ps` shows it."""
@@ -28,9 +52,9 @@ class RunView:
     status: RunStatus
 
     @property
-    def waiting(self) -> list[tuple[str, str, float]]:
-        """(node, title, since) of every undecided approval."""
-        return [(node, title, since) for node, title, since in json.loads(self.row.waiting)]
+    def waiting(self) -> list[Waiting]:
+        """Everything that the run waits for from outside, approvals first."""
+        return [Waiting(*one) for one in json.loads(self.row.waiting)]
 
     @property
     def running(self) -> list[str]:
@@ -94,7 +118,8 @@ def node_status(node: NodeState, run: RunStatus) -> str:
 
 def status(project: Project, state: State) -> RunStatus:
     """How the run with this state stands."""
-    waiting = bool(state.waiting()) and not state.running
+    due = state.wake_at is not None and state.wake_at > project.clock.now()
+    waiting = bool(state.waiting() or state.open_waits or due) and not state.running
     idle = _idle(parked=state.parked is not None, paused=state.pause_requested, waiting=waiting)
     return status_of(project, state.run, state.end, idle)
 
@@ -108,8 +133,10 @@ def survey(project: Project) -> tuple[list[RunView], dict[str, str]]:
     """Every run, newest first, and those that cannot be read with why."""
     unreadable = catch_up(project)
     found = []
+    now = project.clock.now()
     for row in project.index.runs():
-        waiting = row.waiting != "[]" and row.running == "[]"
+        due = row.wake_at is not None and row.wake_at > now
+        waiting = (row.waiting != "[]" or due) and row.running == "[]"
         idle = _idle(parked=row.parked is not None, paused=bool(row.paused), waiting=waiting)
         found.append(RunView(row, status_of(project, row.run, row.end, idle)))
     return found, unreadable

@@ -15,8 +15,8 @@ from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
 
 Kind = Literal[
-    "approval", "retry", "needs", "slot", "running", "failed", "ceiling", "interrupted", "paused", "cancelled",
-    "parked", "agent", "source-changed", "workflow", "finished",
+    "approval", "question", "signal", "timer", "retry", "needs", "slot", "running", "failed", "ceiling", "interrupted",
+    "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
 
@@ -67,6 +67,7 @@ def why(project: Project, run: str) -> Answer:
         found += _standing(state, status, decision)
         live = status == "running"  # without an engine nothing runs, whatever was begun
         found += [_wait(state, wait) for wait in decision.waits if live or wait.kind != "running"]
+        found += _asks(state)
         found += [blocker for start in decision.start if (blocker := _agent(project, state, start))]
     if status in ("running", "interrupted"):
         found += _landing(project, run)
@@ -108,7 +109,7 @@ def _standing(state: State, status: runs.RunStatus, decision: Decision) -> list[
     if state.pause_requested:
         text = "it is paused: nothing new starts" + (", what is in flight ends first" if status == "running" else "")
         return [Blocker("paused", text, resume)]
-    could_go_on = decision.start or decision.events or any(wait.kind == "retry" for wait in decision.waits)
+    could_go_on = decision.start or decision.events
     if status == "interrupted" or (status == "waiting" and could_go_on):
         cut = ", ".join(str(key) for key in state.running)
         text = "no engine drives it" + (f"; {cut} was cut off and starts again" if cut else "; it can go on at once")
@@ -130,6 +131,8 @@ def _wait(state: State, wait: Wait) -> Blocker:
         return Blocker(
             "approval", f"a person must decide: {asked.title}", commands, node, asked.requested, None, details
         )
+    if wait.kind in ("question", "signal", "timer"):
+        return _outside(state, wait)
     if wait.kind == "running":
         agent = f" of {known.agent}" if known.agent else ""
         text = f"attempt {known.attempt}{agent} is running"
@@ -138,6 +141,25 @@ def _wait(state: State, wait: Wait) -> Blocker:
         text = f"attempt {known.attempt + 1} begins by itself; the last one failed: {_line(known.error)}"
         return Blocker("retry", text, (), node, known.ended, wait.until)
     return Blocker(wait.kind, wait.reason, (), node)
+
+
+def _outside(state: State, wait: Wait) -> Blocker:
+    """What comes from outside: an answer, a signal, a moment."""
+    run, node, known = state.run, str(wait.key), state.open_waits[wait.key]
+    command = runs.Waiting(node, known.title, known.since, known.kind).command(run)
+    text = {
+        "question": f"a person must answer: {known.title}",
+        "signal": f"it waits for the signal {known.title}",
+        "timer": "it waits for its time",
+    }[known.kind]
+    details = tuple(known.prompt.splitlines()) if known.prompt != known.title else ()
+    return Blocker(known.kind, text, (command,) if command else (), node, known.since, wait.until, details)
+
+
+def _asks(state: State) -> list[Blocker]:
+    """Questions that running agents ask."""
+    waits = [Wait(key, wait.kind, wait.title, wait.until) for key, wait in state.open_waits.items() if wait.asker]
+    return [_outside(state, wait) for wait in waits]
 
 
 def _agent(project: Project, state: State, start: Start) -> Blocker | None:

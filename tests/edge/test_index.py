@@ -58,7 +58,7 @@ def test_a_row_says_what_a_list_of_runs_shows():
         apply(state, event, 5.0)
     row = row_of(state, "t" * 40)
     assert (row.run, row.tip, row.frame, row.workflow, row.title) == ("r1", "t" * 40, 7, "w", "fix it")
-    assert (row.waiting, row.running) == ('[["ship", "Ship?", 5.0]]', '["a@2"]')
+    assert (row.waiting, row.running) == ('[["ship", "Ship?", 5.0, "approval"]]', '["a@2"]')
     assert (row.end, row.paused, row.parent, row.done, row.tokens, row.cost) == (None, 1, "r0", 1, 12, 0.5)
 
 
@@ -310,7 +310,7 @@ def test_waiting_runs_are_told_in_the_order_in_which_they_asked():
     for number, name in enumerate("ba"):
         apply(state, ev.ApprovalRequested(node=name, title=name), float(number))
     assert state.waiting() == [TaskKey("b"), TaskKey("a")]
-    assert row_of(state, "t").waiting == '[["b", "b", 0.0], ["a", "a", 1.0]]'
+    assert row_of(state, "t").waiting == '[["b", "b", 0.0, "approval"], ["a", "a", 1.0, "approval"]]'
 
 
 def test_it_is_told_apart_from_a_file_with_the_same_name(index, path):
