@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from smithers_git.core.check import check, refuse
+from smithers_git.core.failure_nodes import Region
 from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Sequence, Task, Worktree
 from smithers_git.errors import WorkflowError
 from smithers_git.names import MAIN, identifier
@@ -29,12 +30,21 @@ class Item:
     needs: tuple[str, ...] = ()
     params: dict[str, str] = field(default_factory=dict)
     """Parameter of the prompt or call function to the node whose output it gets."""
+    regions: tuple[str, ...] = ()
+    """Ids of the sagas and try blocks around it, outermost first."""
 
 
 @dataclass(slots=True)
 class LoopItem:
     node: Loop
     outer: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class RegionItem:
+    node: Region
+    loops: tuple[str, ...]
+    """Ids of the loops around it, outermost first."""
 
 
 @dataclass(slots=True)
@@ -51,6 +61,7 @@ class Plan:
     items: dict[str, Item] = field(default_factory=dict)
     loops: dict[str, LoopItem] = field(default_factory=dict)
     spaces: dict[str, SpaceItem] = field(default_factory=dict)
+    regions: dict[str, RegionItem] = field(default_factory=dict)
     settled: dict[int, int] = field(default_factory=dict, compare=False, repr=False)
     """A note of the scheduler: by id of a child tuple of this tree, how many leading children are known to be done."""
     settled_for: tuple[object, int] = field(default=(None, -1), compare=False, repr=False)
@@ -84,6 +95,7 @@ def build(root: Node | None, where: str, known: frozenset[str] = frozenset()) ->
         )
     plan = Plan(root)
     _collect(plan, root, MAIN, ())
+    _place_regions(plan, root, ())
     names = _names(plan, known)
     for item in plan.items.values():
         _link(plan, item, names, known)
@@ -94,7 +106,7 @@ def build(root: Node | None, where: str, known: frozenset[str] = frozenset()) ->
 
 def _collect(plan: Plan, node: Node, space: str, loops: tuple[str, ...]) -> None:
     check(node)
-    if isinstance(node, Task | Approval | Loop | Worktree):
+    if isinstance(node, Task | Approval | Loop | Worktree | Region):
         _refuse_twin(plan, node)
     if isinstance(node, Task | Approval):
         plan.items[node.id] = Item(node, space, loops)
@@ -102,6 +114,8 @@ def _collect(plan: Plan, node: Node, space: str, loops: tuple[str, ...]) -> None
     if isinstance(node, Loop):
         plan.loops[node.id] = LoopItem(node, loops)
         loops = (*loops, node.id)
+    elif isinstance(node, Region):
+        plan.regions[node.id] = RegionItem(node, loops)
     elif isinstance(node, Worktree):
         plan.spaces[node.id] = SpaceItem(node, space)
         space = node.id
@@ -109,8 +123,22 @@ def _collect(plan: Plan, node: Node, space: str, loops: tuple[str, ...]) -> None
         _collect(plan, child, space, loops)
 
 
-def _refuse_twin(plan: Plan, node: Task | Approval | Loop | Worktree) -> None:
-    places = plan.spaces if isinstance(node, Worktree) else plan.items | plan.loops
+def _place_regions(plan: Plan, node: Node, around: tuple[str, ...]) -> None:
+    if isinstance(node, Task | Approval):
+        plan.items[node.id].regions = around
+        return
+    around = (*around, node.id) if isinstance(node, Region) else around
+    for child in node.children:
+        _place_regions(plan, child, around)
+
+
+def regions_between(target: Item, asker: Item) -> tuple[str, ...]:
+    """The sagas and try blocks around `target` that are not around `asker`, outermost first."""
+    return tuple(region for region in target.regions if region not in asker.regions)
+
+
+def _refuse_twin(plan: Plan, node: Task | Approval | Loop | Worktree | Region) -> None:
+    places = plan.spaces if isinstance(node, Worktree) else plan.items | plan.loops | plan.regions
     if node.id in places:
         kind = "worktree" if isinstance(node, Worktree) else "id"
         raise refuse(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core import events as ev
-from smithers_git.core import fold_approvals, fold_waits
+from smithers_git.core import fold_approvals, fold_regions, fold_waits
 from smithers_git.core.nodes import Budget
 from smithers_git.core.parts import (
     ApprovalState,
