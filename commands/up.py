@@ -21,6 +21,9 @@ from smithers_git.cli import json_option
 @click.option("-i", "--input", "raw", metavar="JSON", help="The workflow's input; - reads standard input.")
 @click.option("-p", "--prompt", metavar="TEXT", help="Short for --input '{\"prompt\": TEXT}'.")
 @click.option("-c", "--max-concurrency", type=click.IntRange(1, 64), help="Tasks in flight at once.")
+@click.option(
+    "--budget", metavar="AMOUNT", help="What the run may spend in all: 5usd, 200k (tokens), 5usd,200k, or none."
+)
 @click.option("--dirty", is_flag=True, help="Start from your uncommitted changes too.")
 @click.option("-d", "--detach", is_flag=True, help="Return at once; the run goes on in the background.")
 @click.option("--accept-change", is_flag=True, help="Go on although the workflow's files have changed.")

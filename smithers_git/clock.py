@@ -58,6 +58,12 @@ def ago(seconds: float) -> str:
     return f"{max(0, int(seconds))}s"
 
 
+def midnight(moment: float) -> float:
+    """Unix seconds at which the day of `moment` began where this machine is."""
+    there = datetime.fromtimestamp(moment, UTC).astimezone()
+    return datetime(there.year, there.month, there.day).astimezone().timestamp()
+
+
 def local(moment: float, now: float) -> str:
     """`moment` (Unix seconds) as a clock on the wall shows it; with the date when that is not the date of `now`."""
     there, today = (datetime.fromtimestamp(at, UTC).astimezone() for at in (moment, now))

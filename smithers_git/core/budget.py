@@ -8,8 +8,10 @@ from typing import Final, Literal
 
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Budget
+from smithers_git.core.state import State
 
-Whose = Literal["run", "day"]
+Kind = Literal["budget", "day"]
+"""Whose limit it is: that of the run, or that of all runs of a day."""
 
 _MONEY: Final = re.compile(r"\$\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*usd", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(k|m)?\s*(tok(?:en)?s?)?", re.IGNORECASE)
@@ -31,7 +33,7 @@ class Spent:
 class Over:
     """A limit that was reached."""
 
-    whose: Whose
+    kind: Kind
     hard: bool
     """The whole of it is spent: what runs is ended too. Otherwise nothing new starts."""
     text: str
@@ -48,23 +50,23 @@ def spent_in(events: tuple[ev.Event, ...]) -> Spent:
     return Spent(usd, tokens)
 
 
-def over(spent: Spent, budget: Budget, soft: float, whose: Whose) -> Over | None:
+def over(spent: Spent, budget: Budget, soft: float, kind: Kind) -> Over | None:
     """Which limit of `budget` was reached, the hard one first; None while there is room below both.
 
     Args:
         soft: the part of the budget, above 0 and at most 1, from which on nothing new starts.
     """
+    today, name = ("", "its budget") if kind == "budget" else (" today", "the budget of the day")
     found = None
     for amount, limit, figures in (
-        (spent.usd, budget.usd, f"{dollars(spent.usd)} of {dollars(budget.usd or 0)}"),
-        (spent.tokens, budget.tokens, f"{spent.tokens} of {budget.tokens} tokens"),
+        (spent.usd, budget.usd, f"{dollars(spent.usd)} of {dollars(budget.usd or 0)} spent{today}"),
+        (spent.tokens, budget.tokens, f"{spent.tokens} of {budget.tokens} tokens spent{today}"),
     ):
         if limit is None or amount < soft * limit:
             continue
-        name = "its budget" if whose == "run" else "the budget of the day"
         if amount >= limit:
-            return Over(whose, True, f"{name} is spent: {figures}")
-        found = found or Over(whose, False, f"{name} is nearly spent: {figures}, and nothing starts from {soft:.0%} on")
+            return Over(kind, True, f"{figures}: {name} is used up")
+        found = found or Over(kind, False, f"{figures}: nothing starts from {soft:.0%} of {name} on")
     return found
 
 
@@ -125,3 +127,15 @@ def more(spent: Spent, budget: Budget) -> Budget:
     usd = None if budget.usd is None else float(f"{2 * max(budget.usd, spent.usd):.2g}")
     tokens = None if budget.tokens is None else 2 * max(budget.tokens, round(spent.tokens, -3))
     return Budget(usd, tokens)
+
+
+def goes_on(state: State) -> str:
+    """What goes on with a run that was parked for a budget."""
+    if state.parked_for == "day":
+        return f"smithers up --resume {state.run}"
+    return raising(state.run, Spent(state.cost, state.tokens), state.budget)
+
+
+def raising(run: str, spent: Spent, budget: Budget) -> str:
+    """The command that gives a run more to spend."""
+    return f"smithers up --resume {run} --budget {shown(more(spent, budget))}"

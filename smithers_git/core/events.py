@@ -115,7 +115,7 @@ class RunParked(_Record):
 
     type: Literal["run.parked"] = "run.parked"
     reason: str
-    kind: Literal["disk", "budget"] = "disk"
+    kind: Literal["disk", "budget", "day"] = "disk"
 
 
 class RunBudgeted(_Record):

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from smithers_git.core import amounts
+from smithers_git.core.nodes import Budget
 from smithers_git.core.trigger import TriggerSettings
 
 
@@ -81,6 +82,27 @@ class RunSettings(_Section):
     max_concurrency: int = Field(default=4, ge=1, le=64)
 
 
+class BudgetSettings(_Section):
+    """What may be spent, in US dollars and tokens, as the agents say."""
+
+    run_usd: float | None = Field(default=None, gt=0)
+    """One run, unless `--budget` says otherwise; a workflow can only ask for less."""
+    run_tokens: int | None = Field(default=None, gt=0)
+    day_usd: float | None = Field(default=None, gt=0)
+    """All runs of this repository since midnight."""
+    day_tokens: int | None = Field(default=None, gt=0)
+    soft: float = Field(default=0.8, gt=0, le=1)
+    """The part of a budget from which on nothing new starts. At the whole of it, what runs is ended too."""
+
+    @property
+    def run(self) -> Budget:
+        return Budget(self.run_usd, self.run_tokens)
+
+    @property
+    def day(self) -> Budget:
+        return Budget(self.day_usd, self.day_tokens)
+
+
 class LandingSettings(_Section):
     """How results come home: the merge queue, `smithers land`."""
 
@@ -113,6 +135,7 @@ class Settings(_Section):
     worktree: WorktreeSettings = WorktreeSettings()
     ports: PortSettings = PortSettings()
     disk: DiskSettings = DiskSettings()
+    budget: BudgetSettings = BudgetSettings()
     landing: LandingSettings = LandingSettings()
     trigger: list[TriggerSettings] = []
     """What starts runs by itself: hooks of git, and schedules."""

@@ -46,6 +46,14 @@ _REST: Final = """
 [disk]
 # floor = "1 GiB"                # no work is begun with less room; `smithers gc` makes some
 
+# What may be spent: by one run, and by all runs of this repository since midnight. A run that gets there is parked.
+[budget]
+# run_usd = 5.0
+# run_tokens = 500_000
+# day_usd = 50.0
+# day_tokens = 5_000_000
+# soft = 0.8                     # from this part of a budget on nothing new starts
+
 # How results come home: `smithers land`, and the merge queue inside a workflow.
 [landing]
 # style = "merge"                # or "rebase", "squash"

@@ -52,7 +52,7 @@ class State:
     cancel_requested: str | None = None
     parked: str | None = None
     """Why the run could not go on; None when it could, or did again."""
-    parked_for: Literal["disk", "budget"] | None = None
+    parked_for: Literal["disk", "budget", "day"] | None = None
     budget: Budget = Budget()
     """What the run may spend in all, its parents' part included."""
     nodes: dict[TaskKey, NodeState] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-from smithers_git.core.nodes import Node
+from smithers_git.core.nodes import Budget, Node
 from smithers_git.core.state import State
 from smithers_git.errors import UsageError, WorkflowError
 from smithers_git.names import TaskKey
@@ -114,10 +114,17 @@ def first_issue(error: ValidationError) -> str:
 class Workflow(Generic[I]):
     """A workflow function with the model of its input."""
 
-    def __init__(self, render: Callable[[Context[I]], Node | None], request: type[I], name: str) -> None:
+    def __init__(
+        self,
+        render: Callable[[Context[I]], Node | None],
+        request: type[I],
+        name: str,
+        budget: Budget | None = None,
+    ) -> None:
         self.render = render
         self.request = request
         self.name = name
+        self.budget = budget
         self.summary = (inspect.getdoc(render) or "").partition("\n")[0]
 
     @property
@@ -164,7 +171,7 @@ def workflow(function: Callable[[Context[NoInput]], Node | None], /) -> Workflow
 
 @overload
 def workflow(
-    *, input: type[I], name: str | None = None
+    *, input: type[I], name: str | None = None, budget: Budget | None = None
 ) -> Callable[[Callable[[Context[I]], Node | None]], Workflow[I]]: ...
 
 
@@ -174,13 +181,19 @@ def workflow(
     *,
     input: type[BaseModel] = NoInput,
     name: str | None = None,
+    budget: Budget | None = None,
 ) -> Any:
     """Make a workflow of a function that takes a Context and returns a plan node.
 
     The function must be pure: the same context gives the same tree, without clock, chance or files.
+
+    Args:
+        input: model of the input.
+        name: the function's own name when it is not given.
+        budget: what a run of it may spend, unless the person who starts it says otherwise.
     """
 
     def wrap(render: Callable[..., Node | None]) -> Workflow[Any]:
-        return Workflow(render, input, name or render.__name__)
+        return Workflow(render, input, name or render.__name__, budget)
 
     return wrap(function) if function is not None else wrap

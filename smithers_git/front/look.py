@@ -6,6 +6,8 @@ import json
 from typing import Any, Final
 
 from smithers_git.clock import ago, iso, local
+from smithers_git.core import budget
+from smithers_git.core.nodes import Budget
 from smithers_git.core.plan import Plan
 from smithers_git.core.state import NodeState, SignalState, State, WaitState
 from smithers_git.edge import output
@@ -157,6 +159,8 @@ def _head(project: Project, state: State, document: dict[str, Any]) -> None:
         ("updated", f"{local(state.updated, now)} ({ago(now - state.updated)} ago)"),
         ("base", state.base[:12] + (f" of {state.branch.removeprefix('refs/heads/')}" if state.branch else "")),
         ("spent", ", ".join(filter(None, [f"{count(state.tokens)} tokens" * bool(state.tokens), money(state.cost)]))),
+        ("budget", budget.shown(state.budget) if state.budget != Budget() else ""),
+        ("parked", state.parked or ""),
         ("check", " ".join(state.check or [])),
         ("error", (state.error or "").partition("\n")[0] if status == "failed" else ""),
         ("failed", ", ".join(state.failed_children)),

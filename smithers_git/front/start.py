@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from smithers_git.core import budget
+from smithers_git.core.nodes import Budget
 from smithers_git.edge import output
 from smithers_git.errors import UsageError
 from smithers_git.front import foreground
+from smithers_git.service import budget as budgets
 from smithers_git.service import detach, drive, launch, runs
 from smithers_git.service.drive import Resume
 from smithers_git.service.launch import Request
@@ -33,6 +36,7 @@ def new(project: Project, workflow: str, options: Mapping[str, Any]) -> int:
         run=options["run_id"],
         max_concurrency=options["max_concurrency"],
         dirty=options["dirty"],
+        budget=_budget(options),
         cwd=Path.cwd(),
     )
     made = launch.begin(project, request)
@@ -41,6 +45,8 @@ def new(project: Project, workflow: str, options: Mapping[str, Any]) -> int:
     check = made.created.check
     if check:
         output.note(f"check command: {' '.join(check)}")
+    if made.budget is not None:
+        output.note(f"budget: {budget.shown(made.chain.state.budget)}")
     run = made.chain.run
     if options["detach"]:
         return _detached(project, run, Resume(), as_json=options["as_json"])
@@ -54,6 +60,9 @@ def resume(project: Project, name: str, options: Mapping[str, Any]) -> int:
         if options[key]:
             raise UsageError(f"--{key.replace('_', '-')} is for a new run", hint="leave it out with --resume")
     run = runs.resolve(project, name)
+    given = _budget(options)
+    if given is not None:
+        output.note(f"budget: {budget.shown(budgets.change(project, run, given))}")
     how = Resume(options["accept_change"], given_input(options), revive=not options["background"])
     if options["detach"]:
         drive.ready(project, run, how)
@@ -69,6 +78,14 @@ def _detached(project: Project, run: str, how: Resume, *, as_json: bool) -> int:
         output.emit(run)
         output.note(f"it goes on in the background; watch it with: smithers logs -f {run}")
     return 0
+
+
+def _budget(options: Mapping[str, Any]) -> Budget | None:
+    """What `--budget` says; None when it was not given."""
+    try:
+        return None if options["budget"] is None else budget.parse(options["budget"])
+    except ValueError as error:
+        raise UsageError(str(error), hint="smithers up implement -p 'add rate limiting' --budget 5usd") from error
 
 
 def given_input(options: Mapping[str, Any]) -> dict[str, Any] | None:

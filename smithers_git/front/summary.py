@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smithers_git.clock import iso
+from smithers_git.core import budget
 from smithers_git.core.state import NodeState, State
 from smithers_git.front import listing
 from smithers_git.names import TaskKey
@@ -58,6 +59,7 @@ def run_document(project: Project, state: State) -> dict[str, Any]:
         },
         "tokens": state.tokens,
         "cost": round(state.cost, 6),
+        "budget": {"usd": state.budget.usd, "tokens": state.budget.tokens},
         "created": iso(state.created),
         "updated": iso(state.updated),
         "next": next_commands(state, status, folded=_lost_branch(project, state)),
@@ -91,7 +93,8 @@ def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False)
     if status == "failed":
         return [f"smithers why {run}", f"smithers up --resume {run}"]
     if status == "parked":
-        return ["smithers gc --dry-run", f"smithers up --resume {run}"]
+        disk = ["smithers gc --dry-run", f"smithers up --resume {run}"]
+        return disk if state.parked_for == "disk" else [budget.goes_on(state), f"smithers why {run}"]
     if status == "running":
         return [f"smithers logs -f {run}"]
     return [f"smithers up --resume {run}"]

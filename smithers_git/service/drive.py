@@ -12,7 +12,7 @@ from smithers_git.core.state import State
 from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
-from smithers_git.service import disk, recover, source
+from smithers_git.service import budget, disk, recover, source
 from smithers_git.service.engine import Engine, Watcher
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
@@ -76,6 +76,9 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     require_writable(project.repository)
     chain = project.chain(run)
     with owning(project, run, "up"):
+        chain.reload()
+        if resume.revive:
+            budget.require(project, chain.state)
         revive = resume.revive and (stopped(chain.state) or chain.state.interrupted)
         _drive(project, chain, replace(resume, revive=revive), drive)
     while drive.reason is None and chain.state.end is None and chain.moved():
@@ -95,6 +98,7 @@ def ready(project: Project, run: str, resume: Resume) -> None:
     if chain.state.end != "finished":
         _source(project, chain, resume)
         disk.require_room(project)
+        budget.require(project, chain.state)
 
 
 def stopped(state: State) -> bool:
@@ -106,6 +110,8 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None
     chain.reload()
     if chain.state.end == "finished" or (chain.state.end is not None and not resume.revive):
         return
+    if budget.spent_still(project, chain.state) is not None:
+        return  # a person was told so before; a background engine has nobody to tell
     loaded = _source(project, chain, resume)
     disk.require_room(project)
     disk.reserve(project)

@@ -21,6 +21,7 @@ from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
 from smithers_git.service import disk, outcome
+from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
@@ -64,14 +65,15 @@ class Engine:
         self.performer = Performer(project, chain.run, watcher.noted)
         self.watcher = watcher
         self.packer = Packer(project, watcher.noted)
+        self.purse = Purse(project)
         self._flying: dict[TaskKey, threading.Event] = {}
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._landed: list[Result] = []
         """Results that no frame holds yet."""
         self._told: list[ev.Event] = []
         self._stop: str | None = None
-        self.parked: str | None = None
-        """Why the machine could not go on."""
+        self.parked: ev.RunParked | None = None
+        """Why the run cannot go on."""
 
     def interrupt(self, reason: str) -> None:
         """End what runs and return; the run can be resumed. May be called from a signal handler."""
@@ -89,13 +91,13 @@ class Engine:
             except SmithersError as error:
                 if self.parked is not None or not disk.is_why(self.project, error):
                     raise
-                self.parked = error.message
+                self.parked = ev.RunParked(reason=error.message)
                 self._reload()
 
     def _turn(self) -> bool:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
         if not self._land():
-            return self._wind_down(str(self.parked))
+            return self._wind_down("parked")
         state = self.chain.state
         decision = self._settle()
         self._commit()
@@ -106,6 +108,12 @@ class Engine:
             return self._wind_down(ending)
         if state.pause_requested:
             return self._wait(None) if self._flying else False
+        over = self.purse.look(state)
+        if over is not None and (decision.start or (over.hard and self._flying)):
+            if self._flying and not over.hard:
+                return self._wait(None)
+            self.parked = ev.RunParked(reason=over.text, kind=over.kind)
+            return self._wind_down(over.text)
         if decision.start:
             return self._start(decision.start)
         if not self._flying and (decision.wake_at is None or decision.wake_at - self.project.clock.now() > FAR):
@@ -212,7 +220,8 @@ class Engine:
                 break
             self._flying.pop(result.job.key, None)
             self._landed.append(result)
-        self.parked = self.parked or next((result.full for result in self._landed if result.full), None)
+        full = next((result.full for result in self._landed if result.full), None)
+        self.parked = self.parked or (ev.RunParked(reason=full) if full else None)
         if self.parked is not None:
             return False
         clock = self.project.clock
@@ -272,7 +281,7 @@ class Engine:
     def _wind_down(self, reason: str) -> bool:
         """End what runs, keep what it left, then say so in a last frame."""
         if self.parked:
-            self.watcher.noted(f"{self.parked}: ending what runs and keeping its files")
+            self.watcher.noted(self.parked.reason + (": ending what runs and keeping its files" * bool(self._flying)))
         elif self._stop:
             self.watcher.noted(f"{self._stop}: ending what runs and keeping its files; once more to leave at once")
         for cancel in self._flying.values():
@@ -282,7 +291,9 @@ class Engine:
             self._flying.pop(result.job.key, None)
             self._landed.append(result)
         state = self.chain.state
-        told = "the disk is full" if self.parked else f"the engine was told to stop ({reason})"
+        told = f"the engine was told to stop ({reason})"
+        if self.parked:
+            told = "the disk is full" if self.parked.kind == "disk" else self.parked.reason
         text = "cancelled" if state.cancel_requested else told
         while not self._last_frame(text):
             self._reload()
@@ -297,14 +308,14 @@ class Engine:
             if self.chain.state.cancel_requested:
                 self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
             elif self.parked:
-                self._add(ev.RunParked(reason=self.parked))
+                self._add(self.parked)
             self._commit()
         except RefMoved:
             return False
         except SmithersError as error:
             if not disk.is_why(self.project, error):
                 raise
-            self.parked = self.parked or error.message
+            self.parked = self.parked or ev.RunParked(reason=error.message)
             if disk.release(self.project, *disk.RESERVE):
                 return False
             self._reload()

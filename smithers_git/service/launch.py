@@ -9,13 +9,13 @@ from typing import Any
 
 import smithers_git
 from smithers_git.core import events as ev
-from smithers_git.core.nodes import Task
+from smithers_git.core.nodes import Budget, Task
 from smithers_git.core.plan import Plan
 from smithers_git.edge.git.repository import require_commit, require_writable
 from smithers_git.edge.git.snapshot import working_copy
 from smithers_git.errors import RefMoved, RunRefused
 from smithers_git.names import check_run_id
-from smithers_git.service import disk, pools, source
+from smithers_git.service import budget, disk, pools, source
 from smithers_git.service.checks import find_check
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -32,6 +32,8 @@ class Request:
     run: str | None = None
     max_concurrency: int | None = None
     dirty: bool = False
+    budget: Budget | None = None
+    """What the run may spend, in place of what the workflow and the configuration say; an empty one: no limit."""
     cwd: Path = field(default_factory=Path.cwd)
     base: str | None = None
     """The commit to start from; what is checked out when it is None."""
@@ -46,6 +48,7 @@ class Draft:
     source: Source
     plan: Plan
     notes: list[str]
+    budget: ev.RunBudgeted | None
 
 
 def draft(project: Project, request: Request) -> Draft:
@@ -63,7 +66,8 @@ def draft(project: Project, request: Request) -> Draft:
         check=find_check(project),
         version=smithers_git.__version__,
     )
-    chain = _chain(project, created)
+    limit = budget.for_new_run(project, loaded.workflow.budget, request.budget)
+    chain = _chain(project, created, limit)
     renderer = Renderer(loaded, chain)
     plan = renderer.plan()
     renderer.check_pure()
@@ -71,12 +75,14 @@ def draft(project: Project, request: Request) -> Draft:
         if isinstance(item.node, Task) and item.node.agent:
             pools.expand(project, item.node.agent, item.node.where)
     notes = [f"the workflow reads {name!r}, which is not in the plan (yet)" for name in renderer.unknown_reads]
-    return Draft(created, chain, loaded, plan, notes)
+    return Draft(created, chain, loaded, plan, notes, limit)
 
 
-def _chain(project: Project, created: ev.RunCreated) -> Chain:
+def _chain(project: Project, created: ev.RunCreated, limit: ev.RunBudgeted | None) -> Chain:
     chain = Chain(project.objects, created.run, project.owner, project.index)
-    chain.add(created, project.clock.now())
+    for event in (created, limit):
+        if event is not None:
+            chain.add(event, project.clock.now())
     return chain
 
 
@@ -92,7 +98,8 @@ def begin(project: Project, request: Request) -> Draft:
         )
     if request.dirty:
         # Only now: whatever can be refused has been, and only objects are written.
-        chain = _chain(project, made.created.model_copy(update={"base": working_copy(project.repository)}))
+        dirty = made.created.model_copy(update={"base": working_copy(project.repository)})
+        chain = _chain(project, dirty, made.budget)
     for path, data in pinned_files(project, made).items():
         chain.put(path, data)
     try:

@@ -102,6 +102,8 @@ def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
             next=f"{goes_on} on the files as it left them",
             agent=result.agent,
             session=result.session,
+            usage=result.usage,
+            cost=result.cost,
         )
     )
     return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # it brings pydantic, which `ps` on a current index does with
 
 RunStatus = Literal["running", "waiting", "paused", "parked", "interrupted", "finished", "failed", "cancelled"]
 """`interrupted`: nobody owns the run and nothing outside is waited for: `smithers up --resume` goes on with it.
-`parked`: the machine could not go on, its disk is full."""
+`parked`: the run could not go on: the disk is full, or a budget spent."""
 
 
 class Waiting(NamedTuple):

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from smithers_git.core import budget
 from smithers_git.edge.git import damage
 from smithers_git.edge.git.command import require_version
 from smithers_git.edge.git.repository import require_writable
@@ -119,7 +120,9 @@ def _runs(project: Project) -> Iterator[Finding]:
         if lost:
             yield Finding(f"run {run}", "needs you", f"missing objects: {', '.join(lost[:3])}", ("git fsck",))
         if view.status == "parked":
-            commands = ("smithers gc --dry-run", f"smithers up --resume {run}")
+            state = project.chain(run).state
+            full = ("smithers gc --dry-run", f"smithers up --resume {run}")
+            commands = full if state.parked_for == "disk" else (budget.goes_on(state),)
             yield Finding(f"run {run}", "needs you", f"parked: {view.row.parked}", commands)
         if view.status == "interrupted":
             resume = f"smithers up --resume {run}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from smithers_git.core import budget
 from smithers_git.core.nodes import Task
 from smithers_git.core.schedule import Decision, Start, Wait, decide
 from smithers_git.core.state import State
@@ -105,7 +106,8 @@ def _standing(state: State, status: runs.RunStatus, decision: Decision) -> list[
         text = f"{state.cancel_requested} asked to cancel it: what runs is being ended"
         return [Blocker("cancelled", text, () if status == "running" else resume)]
     if status == "parked":
-        return [Blocker("parked", str(state.parked), ("smithers gc --dry-run", *resume), since=state.updated)]
+        commands = ("smithers gc --dry-run", *resume) if state.parked_for == "disk" else (budget.goes_on(state),)
+        return [Blocker("parked", str(state.parked), commands, since=state.updated)]
     if state.pause_requested:
         text = "it is paused: nothing new starts" + (", what is in flight ends first" if status == "running" else "")
         return [Blocker("paused", text, resume)]

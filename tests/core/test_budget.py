@@ -62,7 +62,7 @@ def test_a_budget_that_is_shown_can_be_typed_again(usd, tokens):
     ],
 )
 def test_the_soft_limit_comes_before_the_hard_one_and_the_figures_are_said(usd, tokens, hard, said):
-    found = budget.over(Spent(usd, tokens), Budget(5.0, 100_000), 0.8, "run")
+    found = budget.over(Spent(usd, tokens), Budget(5.0, 100_000), 0.8, "budget")
     assert (found and found.hard) == hard
     assert said in (found.text if found else "")
 
@@ -79,7 +79,7 @@ def test_a_limit_that_is_set_takes_the_place_of_that_one_only():
 @given(st.floats(0.01, 1e4), st.floats(0, 1e4), st.none() | st.integers(1, 10**9), st.integers(0, 10**9))
 def test_a_suggested_budget_leaves_room(usd, spent, tokens, used):
     old = Budget(usd, tokens)
-    assert budget.over(Spent(spent, used), budget.more(Spent(spent, used), old), 0.9, "run") is None
+    assert budget.over(Spent(spent, used), budget.more(Spent(spent, used), old), 0.9, "budget") is None
 
 
 # -- sums are in frames
