@@ -199,7 +199,7 @@ def test_a_rewind_gives_the_run_its_budget_back_but_not_the_day(smithers: Smithe
     smithers.write(STEPS)
     parked(smithers, "up", "flow.py", "--run-id", "r", "--budget", "2usd")
     frame = next(f.data.number for f in kit.frames(smithers.repo, "r") if ev.TaskFinished in map(type, f.data.events))
-    smithers("rewind", "r", "--frame", str(frame))
+    smithers("rewind", "r", "--frame", str(frame), "--yes")
     assert kit.state_of(smithers.repo, "r").cost == 1.0
     project = Project.open(smithers.repo)
     assert Day(project).spent(project.clock.now()) == Spent(2.0, 2000)
