@@ -131,6 +131,11 @@ class RunRefused(SmithersError):
     when = "the run's state does not allow the request"
 
 
+class Stale(RunRefused):
+    code = "stale"
+    when = "what was to be decided has changed since the person was shown it"
+
+
 class SourceChanged(SmithersError):
     code = "source-changed"
     when = "the workflow's files differ from the ones pinned when the run started"
@@ -149,6 +154,16 @@ class TicketError(SmithersError):
 class AgentError(SmithersError):
     code = "agent"
     when = "an agent is not installed, not logged in or its profile cannot be used"
+
+
+class NotTrusted(SmithersError):
+    code = "not-trusted"
+    when = "a hook or a schedule would run something of a repository that the user has not trusted, as it is now"
+
+
+class HookError(SmithersError):
+    code = "hook"
+    when = "a git hook cannot be installed or taken away, or what it left for us cannot be read"
 
 
 class NeedsTerminal(SmithersError):

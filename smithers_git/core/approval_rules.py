@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, get_args
 
-from smithers_git.core.nodes import Approval, NeedsApproval, OnDeny, OnExpiry, Task
+from smithers_git.core.nodes import Approval, NeedsApproval, OnDeny, OnExpiry, Task, seconds
 
 _LEAST: Final = {"approve": 0, "select": 1, "rank": 2}
 """How many options there are at least."""
@@ -51,7 +51,7 @@ def _terms(node: Task | Approval, asks: NeedsApproval) -> tuple[str, str] | None
         return f"on_expiry={asks.on_expiry!r}", "use 'deny', 'fail' or 'approve'"
     if not all(isinstance(person, str) and person.strip() for person in asks.allowed):
         return f"allowed={asks.allowed!r}", "use names or mail addresses, as git has them"
-    if asks.expires is not None and asks.expires <= 0:
+    if asks.expires is not None and (seconds(asks.expires) or 0) <= 0:
         return f"expires={asks.expires!r}", "use a number of seconds above 0"
     if mode != "approve" and (asks.on_expiry == "approve" or asks.auto_after is not None):
         said = "on_expiry='approve'" if asks.on_expiry == "approve" else "auto_after="

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from smithers_git.core import events as ev
-from smithers_git.core.nodes import Approval, NeedsApproval
+from smithers_git.core.nodes import Approval, NeedsApproval, seconds
 from smithers_git.core.plan import Item, Plan, dependents
 from smithers_git.core.state import ApprovalState, State
 from smithers_git.names import MAIN, TaskKey
@@ -19,7 +19,7 @@ def request(plan: Plan, state: State, item: Item, key: TaskKey, now: float) -> e
     asks = node.needs_approval
     if not isinstance(asks, NeedsApproval):
         asks = NeedsApproval(asks if isinstance(asks, str) else "")
-    own = isinstance(node, Approval)
+    own, expires = isinstance(node, Approval), seconds(asks.expires)
     return ev.ApprovalRequested(
         node=key.node,
         iteration=key.iteration,
@@ -30,7 +30,7 @@ def request(plan: Plan, state: State, item: Item, key: TaskKey, now: float) -> e
         mode=node.mode if isinstance(node, Approval) else "approve",
         options=list(node.options) if isinstance(node, Approval) else [],
         allowed=list(asks.allowed),
-        until=None if asks.expires is None else now + float(asks.expires),  # type: ignore[arg-type]
+        until=None if expires is None else now + expires,
         on_expiry=asks.on_expiry,
         auto_after=asks.auto_after,
     )

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 def _requested(state: State, event: ev.ApprovalRequested, at: float) -> None:
     key = TaskKey(event.node, event.iteration)
     state.nodes.setdefault(key, NodeState()).status = "waiting"
-    state.approvals[key] = ApprovalState(
+    state.approvals[key] = state_of(event, at)
+
+
+def state_of(event: ev.ApprovalRequested, at: float) -> ApprovalState:
+    """The request as it stands after `event`, which happened at `at` (Unix seconds)."""
+    return ApprovalState(
         event.title,
         event.summary,
         at,

@@ -15,19 +15,20 @@ from smithers_git.service.project import Project
 _TRIES: Final = 60
 
 
-def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Event]]) -> Chain:
-    """Write what `decide` says of the run's newest state as one frame.
+def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Event]], *, signed: bool = False) -> Chain:
+    """Write what `decide` says of the run's newest state as one frame; with `signed`, as the user signs commits.
 
     When another process writes first, the state is read again and `decide` is asked again, so that it always judges
     what really stands. Raises RefMoved after many losses in a row, and whatever `decide` raises.
     """
     chain = project.chain(run)
+    signer = project.signer() if signed else None
     for attempt in range(_TRIES):
         now = project.clock.now()
         for event in decide(chain):
             chain.add(event, now)
         try:
-            chain.commit()
+            chain.commit(signer)
         except RefMoved:
             if attempt == _TRIES - 1:
                 raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smithers_git.core import codec
+from smithers_git.core import asking, codec
 from smithers_git.core import events as ev
+from smithers_git.core.approval_rules import may_decide
+from smithers_git.core.parts import ApprovalState
 from smithers_git.core.records import Decision
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey, parse_key
-from smithers_git.service import runs
+from smithers_git.service import requests, runs
 from smithers_git.service.append import append
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -29,6 +31,9 @@ class Pending:
     """Commit that the run started from."""
     commits: dict[str, str]
     """Workspace to code commit: what is to be approved."""
+    asked: ApprovalState
+    digest: str
+    """Of the request and the files that it is about, as they are now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +43,36 @@ class Answer:
     approved: bool
     by: str
     note: str = ""
+    selected: str | None = None
+    ranking: tuple[str, ...] = ()
+    digest: str = ""
+    """Of the request that the person was shown, or how it begins; empty: they do not say."""
 
 
 def pending(project: Project, run: str | None = None) -> list[Pending]:
-    """Every undecided approval, oldest first; of one run, or of all."""
+    """Every undecided approval, oldest first; of one run, or of all. What has expired is not asked any more."""
     names = [run] if run else [view.row.run for view in runs.views(project) if _asks(view)]
+    now = project.clock.now()
     found: list[Pending] = []
     for name in names:
         state = project.chain(name).state
         for key in state.waiting() if state.end is None else ():
             asked = state.approvals[key]
+            if asking.expired(asked, now):
+                continue
+            digest = requests.digest(project.objects, key, asked)
             found.append(
-                Pending(name, key, asked.title, asked.summary, asked.requested, state.base, dict(asked.commits))
+                Pending(
+                    name,
+                    key,
+                    asked.title,
+                    asked.summary,
+                    asked.requested,
+                    state.base,
+                    dict(asked.commits),
+                    asked,
+                    digest,
+                )
             )
     return sorted(found, key=lambda one: one.since)
 
@@ -79,34 +102,87 @@ def _not_waiting(project: Project, run: str, key: TaskKey) -> str:
     known = project.chain(run).state.approvals.get(key)
     if known is not None and known.approved is not None:
         return f"{key} of run {run} was already {'approved' if known.approved else 'denied'} by {known.by}"
+    if known is not None and asking.expired(known, project.clock.now()):
+        return f"{key} of run {run} has expired: nobody decided in time"
     return f"{key} of run {run} does not wait for a decision"
 
 
 def decide(project: Project, question: Pending, answer: Answer) -> Chain:
-    """Record the decision; exactly one of several that race is recorded, the others raise RunRefused."""
+    """Record the decision, signed where the user signs commits.
+
+    Exactly one of several that race is recorded.
+
+    Raises:
+        RunRefused: nothing waits any more, or `answer.by` may not decide it.
+        Stale: the request or its files are not what the person was shown.
+        UsageError: the answer does not fit the mode of the request.
+        GitError: git could not sign.
+    """
     key = question.key
 
     def events(chain: Chain) -> Sequence[ev.Event]:
         known = chain.state.approvals.get(key)
-        if chain.state.end is not None or known is None or known.approved is not None:
+        open_still = known is not None and known.approved is None and not asking.expired(known, project.clock.now())
+        if chain.state.end is not None or known is None or not open_still:
             raise RunRefused(
                 _not_waiting(project, question.run, key) if chain.state.end is None else f"run {chain.run} has ended",
                 hint=f"smithers inspect {question.run} shows how it stands",
             )
-        path = None
-        if not known.gate and (answer.approved or known.on_deny == "continue"):
-            path = codec.output_path(chain.state.outputs, key)
-            decision = Decision(approved=answer.approved, by=answer.by, note=answer.note)
-            chain.put_output(path, decision.model_dump(mode="json"))
-        return [
-            ev.ApprovalDecided(
-                node=key.node,
-                iteration=key.iteration,
-                approved=answer.approved,
-                by=answer.by,
-                note=answer.note,
-                output=path,
+        if not may_decide(known.allowed, answer.by):
+            raise RunRefused(
+                f"{answer.by} may not decide {key} of run {question.run}: only {', '.join(known.allowed)} may",
+                hint="ask one of them; --by NAME says who decides",
             )
-        ]
+        refuse_unfit(question, known, answer)
+        requests.refuse_stale(project, chain, key, answer.digest)
+        decided = ev.ApprovalDecided(
+            node=key.node,
+            iteration=key.iteration,
+            approved=answer.approved,
+            by=answer.by,
+            note=answer.note,
+            selected=answer.selected,
+            ranking=list(answer.ranking),
+            digest=requests.digest(project.objects, key, known),
+        )
+        return [with_output(chain, decided)]
 
-    return append(project, question.run, events)
+    return append(project, question.run, events, signed=True)
+
+
+def refuse_unfit(question: Pending, asked: ApprovalState, answer: Answer) -> None:
+    """Raise UsageError when an approval does not choose what its mode asks for, or chooses where nothing is."""
+    what, options = f"{question.key} of run {question.run}", ", ".join(asked.options)
+    if not answer.approved or asked.mode != "select":
+        if answer.selected is not None:
+            raise UsageError(f"{what} does not ask to select one", hint="leave --select out")
+    elif answer.selected not in asked.options:
+        said = "asks which one" if answer.selected is None else f"has no option {answer.selected!r}"
+        raise UsageError(f"{what} {said}: {options}", hint="name one: --select OPTION")
+    if not answer.approved or asked.mode != "rank":
+        if answer.ranking:
+            raise UsageError(f"{what} does not ask for an order", hint="leave --rank out")
+    elif sorted(answer.ranking) != sorted(asked.options):
+        raise UsageError(
+            f"{what} asks for an order of all of them: {options}",
+            hint=f"the best first: --rank {','.join(asked.options)}",
+        )
+
+
+def with_output(chain: Chain, event: ev.ApprovalDecided) -> ev.ApprovalDecided:
+    """The decision with its output put into the next frame, where its node has one."""
+    key = TaskKey(event.node, event.iteration)
+    asked = chain.state.approvals[key]
+    stops = event.how == "expired" and asked.on_expiry == "fail"
+    if asked.gate or stops or not (event.approved or asked.on_deny == "continue"):
+        return event
+    path = codec.output_path(chain.state.outputs, key)
+    decision = Decision(
+        approved=event.approved,
+        by=event.by,
+        note=event.note,
+        selected=event.selected,
+        ranking=event.ranking or None,
+    )
+    chain.put_output(path, decision.model_dump(mode="json", exclude_none=True))
+    return event.model_copy(update={"output": path})

@@ -26,6 +26,7 @@ from smithers_git.service.job import Job, Space
 from smithers_git.service.landing import entries
 from smithers_git.service.project import Project
 from smithers_git.service.source import Source, guard
+from smithers_git.service.streak import approved_in_a_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,12 @@ class Dispatcher:
             return str(guard(lambda: prompt(**arguments), self.source.location.folder, doing))
         return str(prompt)
 
-    def summary(self, plan: Plan, event: ev.ApprovalRequested) -> ev.ApprovalRequested:
-        """The request with the text that the person reads."""
+    def request(self, plan: Plan, event: ev.ApprovalRequested) -> ev.ApprovalRequested:
+        """The request with the text that the person reads, and with how often people approved it before."""
         item = plan.items[event.node]
+        if event.auto_after is not None:
+            streak = approved_in_a_row(self.project, self.chain, event.node, event.auto_after)
+            event = event.model_copy(update={"streak": streak})
         if not isinstance(item.node, Approval):
             return event
         text = self._text(item.node.summary, self._arguments(plan, item), f"the summary of {event.node!r} raised")

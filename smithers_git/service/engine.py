@@ -20,7 +20,7 @@ from smithers_git.core.schedule import Decision, Start, decide
 from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
-from smithers_git.service import disk, outcome
+from smithers_git.service import approvals, disk, outcome
 from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
@@ -156,7 +156,9 @@ class Engine:
             self.chain.put_output(event.output, event.value)
         if isinstance(event, ev.WaitStarted):
             return self.dispatcher.question(plan, event)
-        return self.dispatcher.summary(plan, event) if isinstance(event, ev.ApprovalRequested) else event
+        if isinstance(event, ev.ApprovalDecided):
+            return approvals.with_output(self.chain, event)
+        return self.dispatcher.request(plan, event) if isinstance(event, ev.ApprovalRequested) else event
 
     # -- execute
 

@@ -26,6 +26,10 @@ _REMEMBERED: Final = 512
 """Outputs kept parsed; the ones that a render reads again and again."""
 
 
+Write = Callable[[str, list[str], str, int], str]
+"""Tree, parents, message and Unix seconds to the id of a commit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A frame as it stands in git."""
@@ -185,8 +189,10 @@ class Chain:
     def pending(self) -> bool:
         return bool(self._pending)
 
-    def commit(self) -> str | None:
+    def commit(self, write: Write | None = None) -> str | None:
         """Write what was added as one frame, publish it, index it; returns its commit, None when nothing was added.
+
+        `write` makes the commit object in place of smithers itself, say with the user's signature.
 
         Raises RefMoved when another process wrote a frame first, StorageError when the disk refuses. After either,
         what was added is not in the run: `reload` before going on.
@@ -194,7 +200,7 @@ class Chain:
         if not self._pending:
             return None
         frame = FrameData(self.run, self.state.number + 1, self._at, self.owner, tuple(self._pending))
-        commit = self._write(frame)
+        commit = self._write(frame, write or self.objects.write_commit)
         self._publish(commit)
         self.tip, self.state.number = commit, frame.number
         self._pending, self._files, self._dropped = [], {}, []
@@ -214,7 +220,7 @@ class Chain:
         self.objects.advance(self.ref, self._published, commit)
         self._published = commit
 
-    def _write(self, frame: FrameData) -> str:
+    def _write(self, frame: FrameData, write: Write) -> str:
         objects, tree = self.objects, self.tree
         for path in self._dropped:
             tree.remove(path)
@@ -232,7 +238,7 @@ class Chain:
         for event in frame.events:  # a workspace that was put back shows the files it was put back to
             if isinstance(event, ev.SpaceSaved) and event.restored:
                 tree.put(f"code/{event.space}", objects.read_commit(event.restored).tree, TREE)
-        return objects.write_commit(tree.write(), parents, codec.message(frame), int(frame.time))
+        return write(tree.write(), parents, codec.message(frame), int(frame.time))
 
     # -- outputs (this is what a Context reads through)
 

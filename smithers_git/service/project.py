@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -110,6 +110,15 @@ class Project:
         if name or mail:
             return f"{name} <{mail}>" if name and mail else name or mail
         return self.environ.get("USER") or self.environ.get("LOGNAME") or "unknown"
+
+    def signer(self) -> Callable[[str, list[str], str, int], str] | None:
+        """Writes a commit (tree, parents, message, Unix seconds) with the user's signature; None: they sign none."""
+        from smithers_git.edge.git import sign
+
+        folder = self.worktree
+        if not sign.signs(folder):
+            return None
+        return lambda tree, parents, message, moment: sign.write_signed(folder, tree, parents, message, moment)
 
     def python(self) -> list[str]:
         """How to start this very smithers again, as words of a command.

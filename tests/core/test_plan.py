@@ -162,7 +162,7 @@ REFUSED = {
     ),
     "unknown way to deny": (
         lambda: Approval("ok", on_deny="retry"),
-        "'ok': on_deny='retry'",
+        "'ok' has on_deny='retry'",
         "'fail', 'continue' or 'skip'",
     ),
     "worktree that is called main": (
