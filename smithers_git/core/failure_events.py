@@ -24,7 +24,7 @@ class RegionFailed(NodeEvent):
     inside: list[str] = []
     """What has failed inside, as `NODE` or `NODE@ITERATION`."""
     dropped: list[str] = []
-    """What still waited inside for something outside, and does not any more."""
+    """What still waited inside, for something outside or for its next attempt, and does not any more."""
     again: list[str] = []
     """What begins afresh when the region is tried again: its handlers, and the steps that were undone."""
     loops: list[str] = []

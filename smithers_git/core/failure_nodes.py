@@ -87,12 +87,12 @@ class TryCatchFinally(Region):
         *,
         catch: Child = None,
         last: Child = None,
-        kinds: Iterable[FailureKind] = (),
+        kinds: FailureKind | Iterable[FailureKind] = (),
         id: str | None = None,
     ) -> None:
         self.catch = Sequence(catch).children
         self.last = Sequence(last).children
-        self.kinds: frozenset[FailureKind] = frozenset([kinds] if isinstance(kinds, str) else kinds)
+        self.kinds: frozenset[str] = frozenset((kinds,) if isinstance(kinds, str) else kinds)
         super().__init__(Sequence(body).children, [*self.catch, *self.last], id, "try")
 
 

@@ -28,11 +28,15 @@ def _failed(state: State, event: ev.RegionFailed, at: float) -> None:
     for key in map(parse_key, event.dropped):
         state.approvals.pop(key, None)
         fold_waits.drop(state, key)
-        state.nodes[key].status = "pending"
+        state.pauses.discard(key)
+        node = state.nodes[key]
+        if node.status == "waiting":
+            node.status = "pending"
+        node.retry_at = None
     for key in map(parse_key, event.inside) if event.caught else ():
-        node, region = state.nodes.get(key), state.regions.get(key)
-        if node is not None:
-            node.continued = True
+        failed, region = state.nodes.get(key), state.regions.get(key)
+        if failed is not None:
+            failed.continued = True
         if region is not None:
             region.handled = True
 

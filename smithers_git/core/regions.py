@@ -85,9 +85,8 @@ def _guarded(walk: Walk, nodes: Nodes, groups: Groups) -> tuple[Outcome, Walk]:
 def _settle(walk: Walk, node: Region, known: RegionState, groups: Groups) -> Outcome:
     """What is still to do in a region whose body has failed."""
     if not known.settled:
-        outcome = (
-            _compensate(walk, node, known, groups) if isinstance(node, Saga) else _handle(walk, node, known, groups)
-        )
+        handle = _compensate if isinstance(node, Saga) else _catch
+        outcome = handle(walk, node, known, groups)
         if outcome == "done":
             key = key_of(walk, node.id)
             walk.decision.events.append(ev.RegionSettled(node=key.node, iteration=key.iteration))
@@ -143,7 +142,7 @@ def _failed(walk: Walk, node: Region, cause: Walk, *, aborted: bool) -> ev.Regio
         caught = bool(node.catch) and (not node.kinds or kind in node.kinds)
         handlers = [*node.catch, *node.last]
     inside = {str(one): walk.state.node(one) for one in _keys(walk, node.body)}
-    waiting = [str(one) for one in [*walk.state.waiting(), *walk.state.open_waits] if str(one) in inside]
+    open_still = [*walk.state.waiting(), *walk.state.open_waits, *walk.state.pauses]
     regions = [str(key_of(walk, region.id)) for region in _all_regions(handlers)]
     return ev.RegionFailed(
         node=key.node,
@@ -158,7 +157,7 @@ def _failed(walk: Walk, node: Region, cause: Walk, *, aborted: bool) -> ev.Regio
             *(one for one, known in inside.items() if known.status == "failed"),
             *(str(key_of(walk, region.id)) for region in _all_regions(node.body)),
         ],
-        dropped=waiting,
+        dropped=sorted({str(one) for one in open_still} & inside.keys()),
         again=[*(str(one) for one in _keys(walk, handlers)), *regions],
         loops=[loop.id for loop in _loops(handlers)],
     )

@@ -76,8 +76,11 @@ class Context(Generic[I]):
         return self._state.node(TaskKey(node, self._state.latest.get(node, 0))).commit
 
     def error(self, node: str) -> str | None:
-        """Why `node` failed or was skipped in its newest iteration; None when it did not."""
+        """Why `node`, also a saga or try block, failed or was skipped in its newest iteration; None when it did not."""
         self.reads.add(node)
+        regions = [key for key in self._state.regions if key.node == node]
+        if regions:
+            return self._state.regions[max(regions)].error
         keys = [key for key in self._state.nodes if key.node == node]
         return self._state.nodes[max(keys)].error if keys else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smithers_git.core import events as ev
-from smithers_git.core.plan import dependents
+from smithers_git.core.plan import Plan, dependents
 from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey, branch_ref, check_run_id, parse_key, rewound_ref
@@ -185,7 +185,21 @@ def reset_of(project: Project, chain: Chain, nodes: Sequence[str]) -> ev.TaskRes
         else:
             names.append(name)
             restarted |= set(loops) - around
-    return ev.TaskReset(nodes=names, reopened=sorted(around), restarted=sorted(restarted), by=project.who())
+    regions = _regions(state, plan, wanted)
+    return ev.TaskReset(
+        nodes=names, reopened=sorted(around), restarted=sorted(restarted), regions=regions, by=project.who()
+    )
+
+
+def _regions(state: State, plan: Plan, nodes: set[str]) -> list[str]:
+    """The sagas and try blocks around `nodes` that have failed; raises RunRefused when one is still being undone."""
+    around = {region for node in nodes for region in plan.items[node].regions}
+    found = [key for key in state.regions if key.node in around]
+    busy = next((key for key in found if state.regions[key].steps and not state.regions[key].settled), None)
+    if busy is not None:
+        said = f"{busy} of run {state.run} has failed, and what it did is not undone yet"
+        raise RunRefused(said, hint=f"smithers up --resume {state.run} goes on with that")
+    return [str(key) for key in found]
 
 
 def key_of(state: State, node: str) -> TaskKey:
