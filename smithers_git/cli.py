@@ -23,7 +23,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Decide": ("approve", "deny", "cancel", "pause"),
     "Land": ("land", "queue", "verify"),
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),
-    "Upkeep": ("doctor", "reindex", "gc"),
+    "Upkeep": ("doctor", "reindex", "gc", "notify"),
 }
 
 

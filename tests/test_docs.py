@@ -17,7 +17,15 @@ from smithers_git.edge import content
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/authoring.md", "docs/frames.md", "docs/commands.md")
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/authoring.md",
+    "docs/frames.md",
+    "docs/commands.md",
+    "docs/unattended.md",
+)
 _FENCE = re.compile(r"^```(\w+) (\S+)(?: ends=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

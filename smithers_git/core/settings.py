@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from smithers_git.core import amounts
 from smithers_git.core.nodes import Budget
+from smithers_git.core.notice import OCCASIONS, Occasion
 from smithers_git.core.trigger import TriggerSettings
 
 
@@ -123,6 +125,29 @@ class LandingSettings(_Section):
     """What is removed from a reused worktree before the next gate; "all" takes ignored files (build caches) too."""
 
 
+class NotifySettings(_Section):
+    """Who is told of what happens, and how. Each way may have occasions of its own."""
+
+    events: list[Occasion] = list(OCCASIONS)
+    """The occasions of each way that has none of its own."""
+    command: str | list[str] | None = None
+    """Run with the notification as JSON on its input, and in variables SMITHERS_EVENT, SMITHERS_TEXT and so on."""
+    command_events: list[Occasion] | None = None
+    desktop: bool = False
+    """Show it on the desktop, by notify-send or osascript."""
+    desktop_events: list[Occasion] | None = None
+    webhook: str | None = None
+    """Address that the JSON is posted to; `$NAME` takes it from that variable."""
+    webhook_events: list[Occasion] | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^/]|\$\{?\w+\}?$", value):
+            raise ValueError("it is neither an http(s) address nor the $NAME of a variable")
+        return value
+
+
 class Settings(_Section):
     """The whole file; every key has a default."""
 
@@ -137,6 +162,7 @@ class Settings(_Section):
     disk: DiskSettings = DiskSettings()
     budget: BudgetSettings = BudgetSettings()
     landing: LandingSettings = LandingSettings()
+    notify: NotifySettings = NotifySettings()
     trigger: list[TriggerSettings] = []
     """What starts runs by itself: hooks of git, and schedules."""
 

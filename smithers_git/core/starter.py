@@ -54,6 +54,14 @@ _REST: Final = """
 # day_tokens = 5_000_000
 # soft = 0.8                     # from this part of a budget on nothing new starts
 
+# Who is told that a run needs a person, and of its end: needs_approval, question, parked, budget, failed, finished,
+# landed. Each way can have a list of its own: command_events, desktop_events, webhook_events.
+[notify]
+# events = ["needs_approval", "question", "failed"]      # all of them when it is left out
+# desktop = true
+# command = "mail -s \"$SMITHERS_TEXT\" me"              # JSON on its input, SMITHERS_… variables
+# webhook = "$SMITHERS_WEBHOOK"  # or https://…; the JSON is posted there
+
 # How results come home: `smithers land`, and the merge queue inside a workflow.
 [landing]
 # style = "merge"                # or "rebase", "squash"

@@ -25,6 +25,7 @@ from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
+from smithers_git.service.notify import Announcer
 from smithers_git.service.packing import Packer
 from smithers_git.service.perform import Performer, check_output
 from smithers_git.service.project import Project
@@ -66,6 +67,7 @@ class Engine:
         self.watcher = watcher
         self.packer = Packer(project, watcher.noted)
         self.purse = Purse(project)
+        self.announcer = Announcer(project, watcher.noted)
         self._flying: dict[TaskKey, threading.Event] = {}
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
         self._landed: list[Result] = []
@@ -249,6 +251,7 @@ class Engine:
             for text in result.notes:
                 self.watcher.noted(text)
         self.watcher.recorded(self.chain.state, told, self.chain.state.updated)
+        self.announcer.recorded(self.chain.run, told, self.chain.state.updated)
         self.packer.look()
 
     def _reload(self) -> None:

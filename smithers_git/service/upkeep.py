@@ -12,7 +12,7 @@ from smithers_git.edge.git.command import require_version
 from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.index import RunRow, row_of
 from smithers_git.errors import SmithersError
-from smithers_git.service import pools, runs, tidy
+from smithers_git.service import notify, pools, runs, tidy
 from smithers_git.service.finding import FIX, Finding, trouble
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -52,6 +52,7 @@ def doctor(start: Path, *, fix: bool) -> Iterator[Finding]:
     yield from tidy.locks(project, fix=fix)
     if configured[0].standing == "ok":  # else nobody knows where the worktrees are
         yield from tidy.worktrees(project, fix=fix)
+        yield from notify.findings(project)
     yield from tidy.processes(project, fix=fix)
 
 

@@ -19,6 +19,7 @@ from smithers_git.edge.git import follow
 from smithers_git.edge.git.merge import Candidate, Merger
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import GitError, RefMoved
+from smithers_git.service import notify
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
 
@@ -93,6 +94,7 @@ def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None
     ledger.commit()
     where = ledger.target.removeprefix("refs/heads/")
     note(f"{name} landed on {where} as {begun.commit[:_SHORT]}")
+    notify.landed(project, note, now)
 
 
 def _receipts(ledger: Ledger, begun: ev.LandingBegun, now: float) -> str:

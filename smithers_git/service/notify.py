@@ -1,0 +1,335 @@
+"""Tell people of what happened: by a command, on the desktop, to a web address. A run never waits for it.
+
+Whoever wrote a frame that is to be told starts a process apart. It reads from the frames what each notifier has not
+been told, so that nothing is lost with the process that wrote the frame: the next one finds it there too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from smithers_git.clock import iso
+from smithers_git.core import codec
+from smithers_git.core import events as ev
+from smithers_git.core.landing import frame as landing_frame
+from smithers_git.core.landing.events import EntryLanded
+from smithers_git.core.notice import Notice, Occasion, notices, of_run
+from smithers_git.core.redact import Redactor, secrets_of
+from smithers_git.edge import process, webhook
+from smithers_git.edge.lock import FileLock
+from smithers_git.edge.process.evidence import gather
+from smithers_git.errors import FormatError, GitError, SmithersError
+from smithers_git.names import QUEUE, RUNS
+from smithers_git.service.finding import Finding
+from smithers_git.service.frames import walk
+from smithers_git.service.notify_ledger import TRIES, Ledger
+from smithers_git.service.project import Project
+
+LIMIT: Final = 10.0
+"""Seconds that a notifier may take."""
+
+Send = Callable[[Notice], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """One way to tell, as it is configured."""
+
+    name: str
+    """command, desktop or webhook."""
+    target: str
+    events: tuple[Occasion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one notifier did with one notification."""
+
+    notifier: str
+    notice: Notice
+    error: str | None = None
+
+
+def notifiers(project: Project) -> list[Notifier]:
+    """Those that are configured."""
+    wanted = project.settings.notify
+    found = []
+    if wanted.command:
+        found.append(Notifier("command", json.dumps(wanted.command), tuple(wanted.command_events or wanted.events)))
+    if wanted.desktop:
+        found.append(Notifier("desktop", "", tuple(wanted.desktop_events or wanted.events)))
+    if wanted.webhook:
+        found.append(Notifier("webhook", wanted.webhook, tuple(wanted.webhook_events or wanted.events)))
+    return found
+
+
+def ledger(project: Project, notifier: Notifier, since: float | None = None) -> Ledger:
+    """What that notifier was told. One that is new is told what happened since then, or from now on."""
+    digest = hashlib.sha256(notifier.target.encode()).hexdigest()[:12]
+    path = _folder(project) / f"{notifier.name}-{digest}.json"
+    return Ledger.load(path, project.clock.now() if since is None else since)
+
+
+def _folder(project: Project) -> Path:
+    return project.state_dir / "notify"
+
+
+# -- in the process that has other things to do
+
+
+class Announcer:
+    """Has what a run records told. Made before its engine writes a frame, so that a kill behind one loses nothing."""
+
+    def __init__(self, project: Project, note: Callable[[str], None]) -> None:
+        self._project = project
+        self._note = note
+        ways = notifiers(project)
+        self._wanted = {event for one in ways for event in one.events}
+        for one in ways:
+            ledger(project, one)
+
+    def recorded(self, run: str, events: Sequence[ev.Event], at: float) -> None:
+        """Called behind each frame of the run; starts a process when there is something to tell."""
+        if self._wanted:
+            told = {found[0] for event in events if (found := of_run(run, event)) is not None}
+            if told & self._wanted:
+                announce(self._project, self._note, at)
+
+
+def landed(project: Project, note: Callable[[str], None], at: float) -> None:
+    """Have a landing told, which a frame of that time holds."""
+    if any("landed" in one.events for one in notifiers(project)):
+        announce(project, note, at)
+
+
+def announce(project: Project, note: Callable[[str], None], since: float | None = None) -> None:
+    """Have what is due told by a process apart. Says, once, that a notifier did not work the last time."""
+    for text in _complaints(project, since):
+        note(text)
+    folder = _folder(project)
+    try:
+        (folder / "due").touch()
+        env = process.clean_env(project.environ)
+        argv = [*project.python(), "-C", str(project.worktree), "notify"]
+        process.spawn_detached(argv, cwd=project.worktree, env=env, log=folder / "log")
+    except (OSError, SmithersError) as error:
+        note(f"notifications could not be sent: {error}")
+
+
+def _complaints(project: Project, since: float | None) -> list[str]:
+    """What is wrong with notifiers and was not said yet."""
+    found = []
+    for one in notifiers(project):
+        known = ledger(project, one, since)
+        if known.trouble is not None and not known.said:
+            found.append(f"the last notification by {one.name} failed: {known.trouble}; see smithers doctor")
+            known.said = True
+            known.save()
+    return found
+
+
+def findings(project: Project) -> Iterator[Finding]:
+    """How each notifier did the last time, for doctor."""
+    for one in notifiers(project):
+        known = ledger(project, one)
+        lost = f"; {known.given_up} given up after {TRIES} tries" if known.given_up else ""
+        if known.trouble is not None:
+            text = f"the last one by {one.name} failed: {known.trouble}{lost}"
+            yield Finding("notifications", "needs you", text, ("smithers notify --test",))
+        else:
+            yield Finding("notifications", "ok", f"by {one.name}, on {', '.join(one.events)}")
+
+
+# -- in the process apart
+
+
+def send_due(project: Project) -> list[Told]:
+    """Tell every notifier what it was not told yet; nothing when another process is at it.
+
+    Whoever comes while this one works leaves a mark and goes; it is looked for again after the lock is free.
+    """
+    done: list[Told] = []
+    due = _folder(project) / "due"
+    while True:
+        lock = FileLock(_folder(project) / "lock")
+        if not lock.try_acquire():
+            return done
+        try:
+            due.unlink(missing_ok=True)
+            for one in notifiers(project):
+                done += _tell(project, one)
+        finally:
+            lock.release()
+        if not due.exists():
+            return done
+
+
+def test(project: Project) -> list[Told]:
+    """Send a sample by every notifier, whatever it wants to be told of."""
+    now, done = project.clock.now(), []
+    sample = Notice("test", "finished", "test", None, 0, now, "this is only a test", ("ps",))
+    for one in notifiers(project):
+        try:
+            sender(project, one)(sample)
+        except SmithersError as error:
+            done.append(Told(one.name, sample, error.message))
+        else:
+            done.append(Told(one.name, sample))
+    return done
+
+
+def is_due(project: Project) -> bool:
+    """Whether there is something to send, or to look at."""
+    now, tips = project.clock.now(), _tips(project)
+    for one in notifiers(project):
+        known = ledger(project, one)
+        if known.tips != tips or any(unsent.next_at <= now for unsent in known.unsent.values()):
+            return True
+    return False
+
+
+def _tell(project: Project, notifier: Notifier) -> Iterator[Told]:
+    known, tips = ledger(project, notifier), _tips(project)
+    for ref, tip in tips.items():
+        if known.tips.get(ref) != tip:
+            for notice in _news(project, ref, tip, known):
+                if notice.event in notifier.events:
+                    known.take(notice)
+    known.tips = tips
+    known.save()
+    send = sender(project, notifier)
+    for one in sorted(known.unsent.values(), key=lambda unsent: unsent.notice.at):
+        now = project.clock.now()
+        if one.next_at > now:
+            continue
+        try:
+            send(one.notice)
+        except SmithersError as error:
+            known.failed(one.notice, error.message, now)
+            yield Told(notifier.name, one.notice, error.message)
+            return  # the others would meet the same; they are tried the next time
+        known.succeeded(one.notice)
+        yield Told(notifier.name, one.notice)
+
+
+def _tips(project: Project) -> dict[str, str]:
+    return {RUNS + run: tip for run, tip in project.tips().items()} | project.objects.refs(QUEUE)
+
+
+def _news(project: Project, ref: str, tip: str, known: Ledger) -> list[Notice]:
+    """What happened on one ref since it was looked at, oldest first; only what was written on this machine."""
+    found: list[Notice] = []
+    queue = ref.startswith(QUEUE)
+    try:
+        decode = landing_frame.decode if queue else codec.decode
+        for frame in walk(project.objects, tip, known.tips.get(ref), decode):
+            if frame.data.time < known.begun:
+                break
+            if frame.data.owner.host != project.owner.host:
+                continue  # a fetched frame: it was told where it was written
+            about = (frame.commit, frame.data.number, frame.data.time)
+            new = _landed(project, ref, about, frame.data.events) if queue else None
+            found += (notices(about, frame.data.run, frame.data.events) if new is None else new)[::-1]
+    except (FormatError, GitError):
+        pass  # damaged: doctor tells of it, and the others are told
+    return found[::-1]
+
+
+def _landed(project: Project, ref: str, frame: tuple[str, int, float], events: Sequence[Any]) -> list[Notice]:
+    """What one frame of a merge queue has to tell."""
+    from smithers_git.service.landing.line import open_ledger
+
+    commit, number, at = frame
+    found = []
+    for place, event in enumerate(events):
+        if isinstance(event, EntryLanded):
+            branch = ref.removeprefix(QUEUE)
+            entry = open_ledger(project, f"refs/heads/{branch}").state.entries[event.entry].entry
+            reason = f"{entry.name} is on {branch} as {event.commit[:12]}"
+            command = ("verify", event.commit[:12])
+            found.append(Notice(f"{commit}:{place}", "landed", entry.run, None, number, at, reason, command))
+    return found
+
+
+# -- the ways to tell
+
+
+def sender(project: Project, notifier: Notifier) -> Send:
+    """How to tell by that notifier; what it returns raises SmithersError when that fails."""
+    if notifier.name == "command":
+        return lambda notice: _command(project, json.loads(notifier.target), notice)
+    if notifier.name == "desktop":
+        return lambda notice: _desktop(project, notice)
+    return lambda notice: webhook.post(_url(project, notifier.target), _body(project, notice), LIMIT)
+
+
+def document(project: Project, notice: Notice) -> dict[str, Any]:
+    """A notification as commands and web addresses get it, known secrets taken out."""
+    where = str(project.worktree)
+    redact = Redactor(secrets_of(project.environ)).text
+    line, typed = redact(notice.line(where)), redact(notice.typed(where))
+    return {
+        "text": f"{line}\n{typed}",
+        "event": notice.event,
+        "repository": redact(where),
+        "run": notice.run,
+        "node": notice.node,
+        "frame": notice.frame,
+        "id": notice.id,
+        "at": iso(notice.at),
+        "reason": redact(notice.reason),
+        "command": typed,
+    }
+
+
+def _body(project: Project, notice: Notice) -> bytes:
+    return json.dumps(document(project, notice), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _command(project: Project, command: str | list[str], notice: Notice) -> None:
+    argv = ["sh", "-c", command] if isinstance(command, str) else command
+    told = document(project, notice)
+    variables = {f"SMITHERS_{name.upper()}": "" if told[name] is None else str(told[name]) for name in told}
+    _run(project, argv, variables, _body(project, notice))
+
+
+def _desktop(project: Project, notice: Notice) -> None:
+    told = document(project, notice)
+    line, typed = told["text"].split("\n", 1)
+    path = project.environ.get("PATH")
+    if shutil.which("notify-send", path=path):
+        _run(project, ["notify-send", "--app-name=smithers", "--", escape(line, quote=False), escape(typed)], {}, None)
+    elif sys.platform == "darwin" and shutil.which("osascript", path=path):
+        quoted = [json.dumps(text, ensure_ascii=False) for text in (typed, line)]
+        _run(project, ["osascript", "-e", "display notification {} with title {}".format(*quoted)], {}, None)
+    else:
+        raise SmithersError("there is no notify-send on PATH", hint="install libnotify, or set desktop = false")
+
+
+def _run(project: Project, argv: Sequence[str], variables: dict[str, str], stdin: bytes | None) -> None:
+    env = {**process.clean_env(project.environ), **variables}
+    stop = (process.StopStep("TERM", 1.0),)
+    launch = process.Launch(argv, project.worktree, env, stdin, merge_stderr=True, timeout=LIMIT, stop=stop)
+    found = gather(launch, threading.Event())
+    if found.verdict != "passed":
+        said = found.tail.strip().rpartition("\n")[2][:200]
+        raise SmithersError(f"{Path(argv[0]).name}: {found.message}" + (f": {said}" if said else ""))
+
+
+def _url(project: Project, target: str) -> str:
+    """`$NAME` stands for a variable, so that an address which is a secret need not be in a file."""
+    if not target.startswith("$"):
+        return target
+    name = target[1:].strip("{}")
+    if not project.environ.get(name):
+        raise SmithersError(f"the variable {name} is not set, which webhook in [notify] names", hint=f"export {name}=…")
+    return project.environ[name]
