@@ -20,8 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "up", "graph", "demo", "agents"),
     "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff", "board"),
-    "Decide": ("approve", "deny", "cancel", "pause"),
+    "Decide": ("inbox", "approve", "deny", "answer", "signal", "ask", "cancel", "pause"),
     "Land": ("land", "queue", "verify"),
+    "By itself": ("hooks", "cron", "trust"),
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),
     "Upkeep": ("doctor", "reindex", "gc", "notify"),
 }

@@ -167,7 +167,7 @@ HOMES = {
 
 
 # Programs of their own, started by path with `python -I -S`.
-APART = {"smithers_git.edge.player", "smithers_git.edge.process.reaper"}
+APART = {"smithers_git.edge.player", "smithers_git.edge.process.reaper", "smithers_git.edge.git.hook"}
 
 
 @pytest.mark.parametrize("module", sorted(APART))

@@ -29,7 +29,7 @@ class TriggerSettings(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")
     """Its runs are called after it: 1 to 40 lower-case letters, digits and dashes."""
     on: Hook | Literal["cron"]
-    workflow: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    workflow: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
     """The name of a pack, so that all that it runs is known when the repository is trusted; never a path."""
     branches: list[str] = []
     """Globs, `*` within a part of the name and `**` over parts; empty for every branch."""

@@ -24,10 +24,10 @@ from smithers_git.service.project import Project
 def follow(project: Project, run: str, resume: Resume, *, as_json: bool) -> int:
     """Drive `run` until it is over or waits; returns the exit code of design section 9."""
     with ExitStack() as stack:
-        watcher = stack.enter_context(_watching(project, as_json=as_json))
+        watcher = stack.enter_context(watching(project, as_json=as_json))
         driving = Drive(watcher=watcher)
         stack.enter_context(signals(driving.stop))
-        state = drive.go(project, run, resume, driving)
+        state = drive.go_through(project, run, resume, driving)
     conclude(project, state, as_json=as_json)
     return int(drive.exit_code(state, driving))
 
@@ -59,7 +59,8 @@ def conclude(project: Project, state: State, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _watching(project: Project, *, as_json: bool) -> Iterator[Watcher]:
+def watching(project: Project, *, as_json: bool) -> Iterator[Watcher]:
+    """Who shows the progress: a live view on a terminal, lines on standard error elsewhere."""
     if output.is_terminal() and not as_json and output.colored():
         from smithers_git.front.view import View
 

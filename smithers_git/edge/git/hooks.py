@@ -69,8 +69,8 @@ def find(repo: Repository, style: Style, lane: Checkout | None = None) -> list[s
     names = ["pre-commit", "commit-msg"]
     if style == "merge":
         names.insert(1, "pre-merge-commit")
-    folder = _folder(repo, lane or repo.checkout)
-    return [name for name in names if _runs(folder / name)]
+    place = folder(repo, lane or repo.checkout)
+    return [name for name in names if _runs(place / name)]
 
 
 @storage_errors
@@ -89,9 +89,9 @@ def run(repo: Repository, lane: Checkout, landing: Landing, limits: Limits) -> H
     said: list[str] = []
     place(lane, landing.commit)
     stage(lane, landing.before)
-    with _within(repo, lane) as folder:
+    with _within(repo, lane) as hooks:
         for name in find(repo, landing.style, lane):
-            found = _one(folder / name, lane, landing, limits)
+            found = _one(hooks / name, lane, landing, limits)
             if not found.passed:
                 return found
             said.append(found.tail)
@@ -105,7 +105,8 @@ def _one(hook: Path, lane: Checkout, landing: Landing, limits: Limits) -> HookOu
         message.write_bytes(os.fsencode(lane.git("log", "-1", "--format=%B", landing.commit).rstrip("\n") + "\n"))
         argv.append(str(message))
     # Without an editor, as git has it when there is no terminal: a hook that runs `git commit` must not wait for one.
-    env = {**clean_env(limits.environ), "GIT_EDITOR": ":"}
+    # A hook of ours among them starts no run: what lands came out of one.
+    env = {**clean_env(limits.environ), "GIT_EDITOR": ":", "SMITHERS_NO_TRIGGERS": "1"}
     launch = Launch(argv, lane.path, env, merge_stderr=True, timeout=limits.seconds)
     found = gather(launch, limits.cancel)
     if found.verdict != "passed":
@@ -138,7 +139,7 @@ def _changes(lane: Checkout, landing: Landing) -> str:
 # -- where they are
 
 
-def _folder(repo: Repository, lane: Checkout) -> Path:
+def folder(repo: Repository, lane: Checkout) -> Path:
     """The folder of hooks: core.hooksPath if set, from the top of the worktree if relative, else git's own."""
     set_to = _hooks_path(repo)
     if set_to is None:
@@ -169,12 +170,12 @@ def _within(repo: Repository, lane: Checkout) -> Iterator[Path]:
     tracked. Started from the user's checkout they would run what the user has there, not what is to land.
     """
     set_to = _hooks_path(repo)
-    folder = _folder(repo, lane)
-    if set_to is None or folder == lane.path / set_to or not _generated(_owner(repo, set_to), folder):
-        yield folder
+    own = folder(repo, lane)
+    if set_to is None or own == lane.path / set_to or not _generated(_owner(repo, set_to), own):
+        yield own
         return
     copy = lane.path / set_to
-    shutil.copytree(folder, copy, symlinks=True)
+    shutil.copytree(own, copy, symlinks=True)
     try:
         yield copy
     finally:
