@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
@@ -59,7 +60,7 @@ def go_on(node: WaitNode, key: TaskKey, state: State, now: float) -> Next | None
     """What happens now to an open wait; None while it goes on."""
     wait = state.open_waits[key]
     signal = state.matched().get(key)
-    if signal is not None:
+    if signal is not None and (wait.until is None or signal.at <= wait.until):
         return _take(node, key, state, signal)
     if wait.until is None or wait.until > now:
         return None
@@ -87,4 +88,11 @@ def fit(node: Task, value: Any) -> Any:
     """`value` as the node's model has it, as JSON; raises ValidationError."""
     if node.output is None:
         return _ANY.dump_python(value, mode="json")
-    return node.output.model_validate(value).model_dump(mode="json")
+    # Through text, so that a strict model judges JSON (a date is a string there), not Python objects.
+    return node.output.model_validate_json(json.dumps(value)).model_dump(mode="json")
+
+
+def issues(error: ValidationError) -> list[str]:
+    """`field: what is wrong` for each issue."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [": ".join([*([".".join(map(str, one["loc"]))] if one["loc"] else []), one["msg"]]) for one in found]

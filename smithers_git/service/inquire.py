@@ -1,0 +1,120 @@
+"""A running task asks a person: the question is a frame, and so is the answer, for which the task waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from smithers_git.core import events as ev
+from smithers_git.core.state import WaitState
+from smithers_git.errors import RunNotFound, RunRefused, UsageError
+from smithers_git.names import TaskKey
+from smithers_git.service.append import append
+from smithers_git.service.frames import Chain
+from smithers_git.service.project import Project
+
+_LOOK: Final = 0.25
+"""Seconds between two looks at the run's ref."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked. `timeout`: seconds after which nobody is asked any more; None: as long as the attempt lives."""
+
+    text: str
+    choices: tuple[str, ...] = ()
+    timeout: float | None = None
+
+
+def ask(project: Project, inquiry: Inquiry) -> tuple[TaskKey, WaitState]:
+    """Ask, and block until the question is closed; returns its key and how it ended.
+
+    The task is the one whose environment this process has. Raises UsageError outside of a task, RunRefused when the
+    attempt is over.
+    """
+    run, asker, attempt = _context(project)
+    key = asker
+
+    def begin(chain: Chain) -> Sequence[ev.Event]:
+        nonlocal key
+        _refuse_stale(chain, asker, attempt)
+        now, number = project.clock.now(), 1
+        while TaskKey(f"{asker.node}.ask{number}", asker.iteration) in chain.state.waits:
+            number += 1
+        key = TaskKey(f"{asker.node}.ask{number}", asker.iteration)
+        first = next(line.strip() for line in inquiry.text.splitlines() if line.strip())
+        return [
+            ev.WaitStarted(
+                node=key.node,
+                iteration=key.iteration,
+                kind="question",
+                title=first[:200],
+                prompt=inquiry.text.strip(),
+                choices=list(inquiry.choices),
+                asker=str(asker),
+                until=None if inquiry.timeout is None else now + inquiry.timeout,
+            )
+        ]
+
+    chain = append(project, run, begin)
+    try:
+        return key, _await(project, chain, key)
+    except KeyboardInterrupt:
+        _close(project, run, key, "cancelled")
+        raise
+
+
+def _context(project: Project) -> tuple[str, TaskKey, int]:
+    environ = project.environ
+    run, node = environ.get("SMITHERS_RUN"), environ.get("SMITHERS_NODE")
+    iteration, attempt = environ.get("SMITHERS_ITERATION", "0"), environ.get("SMITHERS_ATTEMPT", "")
+    if not (run and node and iteration.isdigit() and attempt.isdigit()):
+        raise UsageError(
+            "smithers ask is for a task of a run: no task is in its environment",
+            hint="a workflow asks with HumanTask; a task of it calls smithers ask",
+        )
+    return run, TaskKey(node, int(iteration)), int(attempt)
+
+
+def _refuse_stale(chain: Chain, asker: TaskKey, attempt: int) -> None:
+    if chain.state.end is not None or chain.state.running.get(asker) != attempt:
+        raise RunRefused(
+            f"attempt {attempt} of {asker} in run {chain.run} is over: nobody would read the answer",
+            hint=f"smithers inspect {chain.run} shows how it stands",
+        )
+
+
+def _await(project: Project, chain: Chain, key: TaskKey) -> WaitState:
+    last = chain.state.waits[key]
+    pause = threading.Event()
+    while True:
+        wait = chain.state.waits.get(key)
+        if wait is None or wait.end is not None or chain.state.end is not None:
+            closed = wait or last  # rewound: the question was never asked
+            closed.end = closed.end or "withdrawn"
+            return closed
+        last = wait
+        if wait.until is not None and wait.until <= project.clock.now():
+            chain = _close(project, chain.run, key, "expired")
+            continue
+        pause.wait(_LOOK)
+        if chain.moved():
+            try:
+                chain.reload()
+            except RunNotFound:
+                last.end = "withdrawn"
+                return last
+
+
+def _close(project: Project, run: str, key: TaskKey, reason: str) -> Chain:
+    """Close the question, unless somebody was quicker."""
+
+    def events(chain: Chain) -> Sequence[ev.Event]:
+        if key not in chain.state.open_waits:
+            return []
+        how = {"reason": reason, "by": "" if reason == "expired" else "who asked"}
+        return [ev.WaitEnded.model_validate({"node": key.node, "iteration": key.iteration, **how})]
+
+    return append(project, run, events)
