@@ -1,6 +1,6 @@
 """Deny what waits for you; what happens then is the workflow's choice.
 
-On a terminal without RUN, choose from everything that waits, with the request and what was changed.
+On a terminal without RUN, choose from everything that waits, as smithers approve does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from smithers_git.cli import json_option
 @click.argument("run", required=False)
 @click.option("-n", "--node", metavar="NODE", help="Which one, when several wait.")
 @click.option("-m", "--note", metavar="TEXT", help="Why; the run and its history shall know.")
+@click.option("--all", "every", is_flag=True, help="Everything that waits; in RUN, when it is given.")
+@click.option("--digest", metavar="HEX", help="Of the request that you saw; another one is refused.")
 @click.option("--by", metavar="WHO", help="Who decides; default: you, as git knows you.")
 @click.option("--no-resume", is_flag=True, help="Only record it; smithers up --resume RUN goes on.")
 @json_option

@@ -3,104 +3,137 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from smithers_git.clock import ago
-from smithers_git.edge import ask, output
-from smithers_git.edge.git.diff import diff_stat
+from smithers_git.edge import output
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import ExitCode, RunRefused, UsageError
+from smithers_git.front.pick import pick
+from smithers_git.front.words import plural
 from smithers_git.service import approvals, control, detach, runs
 from smithers_git.service.approvals import Answer, Pending
+from smithers_git.service.detach import GoesOn
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
 
 
 def decide(project: Project, run: str | None, options: Mapping[str, Any], *, approved: bool) -> int:
     """Approve or deny what waits; asks which one on a terminal when RUN does not say. Returns the exit code."""
-    by, note = options["by"] or project.who(), options["note"]
-    if run is not None:
-        question = approvals.choose(project, runs.resolve(project, run), options["node"])
+    answer = _given(project, options, approved=approved)
+    resolved = None if run is None else runs.resolve(project, run)
+    if options["every"]:
+        return _every(project, resolved, options, answer)
+    if resolved is not None:
+        question = approvals.choose(project, resolved, options["node"])
+        left = 0
     else:
-        picked = _ask(project, note, approved=approved, interactive=output.is_terminal() and not options["as_json"])
+        waiting = _waiting(project, None)
+        verb: Literal["approve", "deny"] = "approve" if approved else "deny"
+        if options["as_json"] or not output.is_terminal():
+            raise _unnamed(waiting, verb)
+        picked = pick(project, waiting, verb, answer)
         if picked is None:
             output.note("nothing was decided")
             return int(ExitCode.INTERRUPTED)
-        question, note = picked
-    chain = approvals.decide(project, question, Answer(approved, by, note or ""))
-    _conclude(project, question, chain, {**options, "by": by, "note": note or "", "approved": approved})
+        if picked.answer is None:
+            output.note(f"postponed: {picked.question.key} of run {picked.question.run} waits on")
+            return int(ExitCode.WAITING)
+        question, answer, left = picked.question, picked.answer, len(waiting) - 1
+    chain = approvals.decide(project, question, answer)
+    goes = detach.go_on(project, chain, leave=options["no_resume"])
+    if options["as_json"]:
+        output.document(_document(question, answer, chain, goes))
+        return int(ExitCode.DONE)
+    _say(question, answer)
+    _say_how(question.run, goes)
+    if left:
+        output.note(f"{plural(left, 'more decision')} wait{'s' * (left == 1)}: smithers approve")
     return int(ExitCode.DONE)
 
 
-def _verb(*, approved: bool) -> str:
-    return "approve" if approved else "deny"
+def _given(project: Project, options: Mapping[str, Any], *, approved: bool) -> Answer:
+    """What the arguments say of the answer."""
+    order = tuple(word.strip() for word in (options.get("rank") or "").split(",") if word.strip())
+    by, note = options["by"] or project.who(), options["note"] or ""
+    return Answer(approved, by, note, options.get("select"), order, options["digest"] or "")
 
 
-def _ask(project: Project, note: str | None, *, approved: bool, interactive: bool) -> tuple[Pending, str] | None:
-    """The question that the person chooses and the note; None when they gave up."""
-    verb = _verb(approved=approved)
-    waiting = approvals.pending(project)
-    if not waiting:
-        raise RunRefused("nothing waits for a decision in this repository", hint="smithers ps shows the runs")
-    if not interactive:
-        commands = "; ".join(f"smithers {verb} {one.run} --node {one.key}" for one in waiting)
-        many = f"{len(waiting)} decisions wait" if len(waiting) > 1 else "one decision waits"
-        raise UsageError(f"{many}, and without a terminal RUN says which one is meant", hint=commands)
-    now = project.clock.now()
-    labels = [f"{one.run} {one.key}: {one.title} ({ago(now - one.since)})" for one in waiting]
-    question = ask.select(f"What do you want to {verb}?", list(zip(labels, waiting, strict=True)))
-    if question is None:
-        return None
-    _show(project, question)
-    if note is None:
-        note = ask.text("A note for the run and its history (may be empty):")
-    if note is None or not ask.confirm(f"{verb.capitalize()} {question.key} of run {question.run}?"):
-        return None
-    return question, note
+def _waiting(project: Project, run: str | None) -> list[Pending]:
+    found = approvals.pending(project, run)
+    if not found:
+        where = f"run {run}" if run else "this repository"
+        raise RunRefused(f"nothing waits for a decision in {where}", hint="smithers ps shows the runs")
+    return found
 
 
-def _show(project: Project, question: Pending) -> None:
-    """The request, and what was changed for it."""
-    output.emit()
-    output.emit(output.paint(question.title, "bold"))
-    for line in question.summary.strip().splitlines():
-        output.emit(f"  {line}")
-    for space, commit in question.commits.items():
-        stat = diff_stat(project.repository, question.base, commit, color=output.colored()).rstrip()
-        output.emit()
-        output.emit(output.paint(f"changed in {space} since the start:", "dim"))
-        output.emit(stat or "  nothing")
-    output.emit(output.paint(f"the whole of it: smithers diff {question.run}", "dim"))
-    output.emit()
+def _unnamed(waiting: list[Pending], verb: str) -> UsageError:
+    commands = "; ".join(f"smithers {verb} {one.run} --node {one.key}" for one in waiting)
+    many = f"{len(waiting)} decisions wait" if len(waiting) > 1 else "one decision waits"
+    return UsageError(f"{many}, and without a terminal RUN says which one is meant", hint=commands)
 
 
-def _conclude(project: Project, question: Pending, chain: Chain, said: Mapping[str, Any]) -> None:
-    """Let the run go on, and say what happened."""
-    run, state = question.run, chain.state
-    verdict = "approved" if said["approved"] else "denied"
-    goes = detach.go_on(project, chain, leave=said["no_resume"])
-    if said["as_json"]:
+def _every(project: Project, run: str | None, options: Mapping[str, Any], answer: Answer) -> int:
+    """Decide everything that waits in the same way; what cannot be decided so is named, and stays open."""
+    if options["node"] or answer.digest or answer.selected or answer.ranking:
+        raise UsageError("--all decides more than one", hint="leave out --node, --digest, --select and --rank")
+    decided: list[tuple[Pending, Answer, Chain]] = []
+    refused: list[tuple[Pending, RunRefused | UsageError]] = []
+    for question in _waiting(project, run):
+        seen = Answer(answer.approved, answer.by, answer.note, digest=question.digest)
+        try:
+            decided.append((question, seen, approvals.decide(project, question, seen)))
+        except (RunRefused, UsageError) as error:
+            refused.append((question, error))
+    # Once for each run, after all its decisions: an engine that starts in between would be asked to read each of them.
+    newest = {question.run: chain for question, _, chain in decided}
+    goes = {name: detach.go_on(project, chain, leave=options["no_resume"]) for name, chain in newest.items()}
+    if options["as_json"]:
         output.document(
             {
-                "run": run,
-                "node": question.key.node,
-                "iteration": question.key.iteration,
-                "decision": verdict,
-                "by": said["by"],
-                "note": said["note"],
-                "frame": state.number,
-                "resumed": not goes.why,
-                "why": goes.why or None,
-                "pid": goes.began.pid if goes.began else None,
-                "log": str(goes.began.log) if goes.began else None,
+                "decided": [_document(question, said, chain, goes[question.run]) for question, said, chain in decided],
+                "refused": [
+                    {"run": one.run, "node": str(one.key), "error": why.message, "hint": why.hint}
+                    for one, why in refused
+                ],
             }
         )
-        return
-    output.emit(f"{question.key} of run {run} {verdict} by {said['by']}")
-    if goes.why:
-        output.note(goes.why)
     else:
-        output.note(f"the run goes on in the background; watch it with: smithers logs -f {run}")
+        for question, said, _ in decided:
+            _say(question, said)
+        for name, how in goes.items():
+            _say_how(name, how)
+        for _, why in refused:
+            output.note(f"not decided: {why.message}; {why.hint}")
+    return int(ExitCode.FAILED if refused else ExitCode.DONE)
+
+
+def _document(question: Pending, answer: Answer, chain: Chain, goes: GoesOn) -> dict[str, Any]:
+    return {
+        "run": question.run,
+        "node": question.key.node,
+        "iteration": question.key.iteration,
+        "decision": "approved" if answer.approved else "denied",
+        "by": answer.by,
+        "note": answer.note,
+        "selected": answer.selected,
+        "ranking": list(answer.ranking),
+        "digest": question.digest,
+        "frame": chain.state.number,
+        "resumed": not goes.why,
+        "why": goes.why or None,
+        "pid": goes.began.pid if goes.began else None,
+        "log": str(goes.began.log) if goes.began else None,
+    }
+
+
+def _say(question: Pending, answer: Answer) -> None:
+    verdict = "approved" if answer.approved else "denied"
+    chosen = answer.selected or ", ".join(answer.ranking)
+    output.emit(f"{question.key} of run {question.run} {verdict} by {answer.by}" + (f": {chosen}" if chosen else ""))
+
+
+def _say_how(run: str, goes: GoesOn) -> None:
+    output.note(goes.why or f"the run goes on in the background; watch it with: smithers logs -f {run}")
 
 
 def cancel(project: Project, run: str, by: str | None, *, as_json: bool) -> None:

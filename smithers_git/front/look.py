@@ -14,7 +14,7 @@ from smithers_git.edge import output
 from smithers_git.front import summary
 from smithers_git.front.words import count, money
 from smithers_git.names import TaskKey, slug
-from smithers_git.service import runs
+from smithers_git.service import requests, runs
 from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
 
@@ -41,7 +41,7 @@ def inspect(project: Project, run: str, *, as_json: bool) -> None:
         "check": state.check,
         "nodes": [summary.node_document(key, node, facts["status"]) for key, node in _nodes(state, seen.plan)],
         "loops": _loops(state, seen.plan),
-        "approvals": _approvals(state),
+        "approvals": _approvals(project, state),
         "waits": _waits(state),
         "signals": [_signal(signal) for signal in state.signals],
         "workspaces": _workspaces(project, state),
@@ -81,16 +81,24 @@ def _loops(state: State, plan: Plan | None) -> list[dict[str, Any]]:
     return found
 
 
-def _approvals(state: State) -> list[dict[str, Any]]:
+def _approvals(project: Project, state: State) -> list[dict[str, Any]]:
     return [
         {
             "node": str(key),
             "title": asked.title,
             "summary": asked.summary,
+            "mode": asked.mode,
+            "options": list(asked.options),
+            "allowed": list(asked.allowed),
+            "digest": requests.digest(project.objects, key, asked),
             "requested": iso(asked.requested),
+            "expires": None if asked.until is None else iso(asked.until),
             "approved": asked.approved,
             "by": asked.by,
             "note": asked.note,
+            "how": asked.how if asked.approved is not None else None,
+            "selected": asked.selected,
+            "ranking": list(asked.ranking),
         }
         for key, asked in state.approvals.items()
     ]
@@ -156,6 +164,9 @@ def _head(project: Project, state: State, document: dict[str, Any]) -> None:
         ("workflow", state.workflow),
         ("input", json.dumps(state.input, ensure_ascii=False)),
         ("started", began + (f", a fork of {state.parent} at frame {state.parent_frame}" if state.parent else "")),
+        ("part of", f"{state.caller}, node {state.caller_node}" if state.caller else ""),
+        ("follows", state.predecessor or ""),
+        ("goes on", f"as {state.successor}" if state.successor else ""),
         ("updated", f"{local(state.updated, now)} ({ago(now - state.updated)} ago)"),
         ("base", state.base[:12] + (f" of {state.branch.removeprefix('refs/heads/')}" if state.branch else "")),
         ("spent", ", ".join(filter(None, [f"{count(state.tokens)} tokens" * bool(state.tokens), money(state.cost)]))),

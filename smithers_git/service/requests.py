@@ -36,8 +36,9 @@ def refuse_stale(project: Project, chain: Chain, key: TaskKey, seen: str) -> Non
     asked, run = chain.state.approvals[key], chain.run
     now = digest(project.objects, key, asked)
     if seen and not now.startswith(seen):
+        changes = _changes(project, chain, key, seen)
         raise Stale(
-            f"{key} of run {run} is not the request that was shown ({seen}) any more: {_changes(project, chain, key, seen)}",
+            f"{key} of run {run} is not the request that was shown ({seen}) any more: {changes}",
             hint=f"look at it again: smithers approve, or smithers inspect {run}; its digest is {now} now",
         )
     again = f"smithers up --resume {run} takes that in and asks anew"

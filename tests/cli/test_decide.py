@@ -137,11 +137,16 @@ def test_on_a_terminal_one_chooses_reads_the_request_and_confirms(smithers: Smit
     child.send("\x1b[B\r")  # down, Enter: the second line, as the oldest comes first
     child.expect("one file was made")
     child.expect(r"made\.txt *\| 1 \+")
+    child.expect("What do you say")
+    child.send("\x1b[B\x1b[B\r")  # add a note
     child.expect("A note")
     child.send("fine by me\r")
+    child.expect("change the note")
+    child.send("\r")
     child.expect(r"Approve ship of run second\?")
     child.send("y")
     child.expect("ship of run second approved")
+    child.expect("1 more decision waits: smithers approve")
     child.expect(pexpect.EOF)
     child.close()
 
@@ -150,12 +155,16 @@ def test_on_a_terminal_one_chooses_reads_the_request_and_confirms(smithers: Smit
     assert smithers.json("inspect", "first")["status"] == "waiting"
 
 
+GIVE_UP = [["\x03"], ["\r", "\x03"], ["\r", "\r", "\x03"], ["\r", "\r", "n", "\x03"], ["\r", "\x1b[B\x1b[B\r", "\x03"]]
+
+
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("answers", [["\x03"], ["\r", "\x03"], ["\r", "no\r", "\x03"], ["\r", "no\r", "n"]], ids=repr)
+@pytest.mark.parametrize("answers", GIVE_UP, ids=repr)
 def test_giving_up_at_any_question_decides_nothing(answers: list[str], smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
     child = _spawn(smithers.repo, "deny")
-    for question, answer in zip(["What do you want", "A note", r"Deny ship of run \w+\?"], answers, strict=False):
+    questions = ["What do you want", "What do you say", r"Deny ship of run \w+\?|A note", "What do you say"]
+    for question, answer in zip(questions, answers, strict=False):
         child.expect(question)
         child.send(answer)
     child.expect("nothing was decided")
