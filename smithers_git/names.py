@@ -20,6 +20,8 @@ MAIN = "main"
 
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]|[a-z0-9]")
 _ITERATION = re.compile(r"[0-9]{1,9}")  # int() would also take other alphabets, and str.isdigit() what int() refuses
+_BEGUN = re.compile(r"(?<=.)(-[0-9a-f]{8})+$")
+"""What `run_of` adds: a run begun by one that was begun so has one such ending, not one more."""
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
 _SPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -83,6 +85,12 @@ def slug(run: str, space: str) -> str:
     digest = hashlib.sha256(f"{run}/{space}".encode()).hexdigest()[:6]
     text = re.sub(r"[^a-z0-9]+", "-", f"{run}-{space}".lower()).strip("-")
     return f"{text[:33].rstrip('-')}-{digest}"
+
+
+def run_of(run: str, key: TaskKey, tip: str) -> str:
+    """The id of the run that node `key` of `run` begins, when frame `tip` was the newest: always the same."""
+    stem = _BEGUN.sub("", run)[:48].rstrip("-")
+    return f"{stem}-{hashlib.sha256(f'{run}/{key}/{tip}'.encode()).hexdigest()[:8]}"
 
 
 def run_ref(run: str) -> str:

@@ -62,7 +62,9 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.RunResumed: lambda e: "run resumed" + (" with a changed workflow" if e.accepted else ""),
     ev.RunForked: lambda e: f"forked from {e.parent} at frame {e.frame}",
     ev.RunFinished: lambda e: (
-        "run finished" + (f", {len(e.failed_children)} failed on the way" if e.failed_children else "")
+        "run finished"
+        + (f", {len(e.failed_children)} failed on the way" if e.failed_children else "")
+        + (f"; goes on as {e.successor}" if e.successor else "")
     ),
     ev.RunFailed: _run_failed,
     ev.CancelRequested: lambda e: "cancel requested" + (f" by {e.by}" if e.by else ""),

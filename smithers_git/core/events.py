@@ -67,6 +67,12 @@ class RunCreated(_Record):
     check: list[str] | None = None
     """The project's own check command, as configured or detected at the start."""
     version: str = ""
+    caller: str | None = None
+    """The run of which a Subflow began this one."""
+    caller_node: str | None = None
+    """That node, as `NODE` or `NODE@ITERATION`."""
+    predecessor: str | None = None
+    """The run that continued as this one."""
 
 
 class RunResumed(_Record):
@@ -86,6 +92,8 @@ class RunForked(_Record):
 class RunFinished(_Record):
     type: Literal["run.finished"] = "run.finished"
     failed_children: list[str] = []
+    successor: str | None = None
+    """The run that this one continued as."""
 
 
 class RunFailed(_Record):
@@ -137,6 +145,8 @@ class TaskStarted(_NodeEvent):
     """The code commit that the attempt starts from."""
     session: str | None = None
     """The conversation that is continued, when there is one."""
+    successor: str | None = None
+    """The run to continue as, for a node that asks for that."""
 
 
 class _AttemptEnd(_NodeEvent):

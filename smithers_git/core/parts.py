@@ -41,6 +41,8 @@ class NodeState:
     seconds: float = 0.0
     started: float | None = None
     ended: float | None = None
+    successor: str | None = None
+    """The run to continue as, once the plan is done."""
     continued: bool = False
     cached: bool = False
 

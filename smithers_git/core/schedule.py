@@ -8,6 +8,7 @@ from typing import Literal
 from smithers_git.core import asking, regions, waiting
 from smithers_git.core import events as ev
 from smithers_git.core.failure_nodes import Region
+from smithers_git.core.flow_nodes import ContinueAsNew
 from smithers_git.core.nodes import Approval, Loop, Node, Parallel, Task
 from smithers_git.core.parts import RegionState
 from smithers_git.core.plan import Item, LoopItem, Plan, gate_of, regions_between
@@ -130,7 +131,8 @@ def decide(plan: Plan, state: State, now: float) -> Decision:
         # Facts first: they can change everything behind them. Starting waits for the next decision.
         return decision
     if outcome == "done" and not state.running:
-        decision.events.append(ev.RunFinished(failed_children=_failed_children(state)))
+        ended = ev.RunFinished(failed_children=_failed_children(state), successor=_successor(walk))
+        decision.events.append(ended)
         return decision
     _fill_slots(walk)
     if _is_stuck(walk):
@@ -356,6 +358,13 @@ def _more_passes(state: State, ceiling: int) -> str:
         return "raise max_iterations, or use on_max='return-last' to go on with the last result"
     given = f"'{{\"{field}\": {2 * ceiling}}}'"
     return f"smithers fork {state.run} --input {given} goes on from here with more; then smithers up --resume the fork"
+
+
+def _successor(walk: _Walk) -> str | None:
+    """The run to go on as, when a ContinueAsNew of the plan was reached."""
+    asked = (item for item in walk.plan.items.values() if isinstance(item.node, ContinueAsNew))
+    known = (walk.state.node(_key(walk, item)) for item in asked)
+    return next((node.successor for node in known if node.status == "finished"), None)
 
 
 def _failed_children(state: State) -> list[str]:

@@ -19,7 +19,7 @@ from smithers_git.core.parts import (
     Status,
     WaitState,
 )
-from smithers_git.names import TaskKey, parse_key
+from smithers_git.names import TaskKey, parse_key, run_of
 
 __all__ = [
     "ApprovalState", "LoopState", "NodeState", "SignalState", "SpaceState", "State", "Status", "WaitState", "apply",
@@ -35,6 +35,13 @@ class State:
     entry: str = ""
     parent: str | None = None
     parent_frame: int | None = None
+    caller: str | None = None
+    """The run of which a Subflow began this one."""
+    caller_node: str | None = None
+    predecessor: str | None = None
+    """The run that continued as this one."""
+    successor: str | None = None
+    """The run that this one continued as."""
     input: dict[str, Any] = field(default_factory=dict)
     base: str = ""
     branch: str | None = None
@@ -137,6 +144,7 @@ def _created(state: State, event: ev.RunCreated, at: float) -> None:
     state.run, state.workflow, state.entry = event.run, event.workflow, event.entry
     state.input, state.base, state.branch = event.input, event.base, event.branch
     state.check, state.max_concurrency, state.created = event.check, event.max_concurrency, at
+    state.predecessor, state.caller, state.caller_node = event.predecessor, event.caller, event.caller_node
 
 
 def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
@@ -166,7 +174,8 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
     state.parent, state.parent_frame, state.run = event.parent, event.frame, event.run
     if event.input is not None:
         state.input = event.input
-    state.created = at
+    state.created, state.caller, state.caller_node = at, None, None
+    state.predecessor = state.successor = None
     if state.end in ("failed", "cancelled"):
         _try_again(state)  # the new run may have what the old one lacked: a higher ceiling, another input
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
@@ -178,10 +187,12 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
         space.base = space.commit
     for node in state.nodes.values():  # a conversation belongs to one folder, and a fork has folders of its own
         node.session = node.session_agent = None
+    for key, node in state.nodes.items():  # it goes on as a run of its own, too
+        node.successor = node.successor and run_of(event.run, key, node.successor)
 
 
 def _finished(state: State, event: ev.RunFinished, at: float) -> None:
-    state.end, state.failed_children = "finished", event.failed_children
+    state.end, state.failed_children, state.successor = "finished", event.failed_children, event.successor
 
 
 def _failed(state: State, event: ev.RunFailed, at: float) -> None:
@@ -222,6 +233,7 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     key, node = _node(state, event)
     node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
     node.agent, node.space, node.retry_at = event.agent, event.space, None
+    node.successor = event.successor
     state.running[key] = event.attempt
     state.pauses.discard(key)
     state.interrupted = False
@@ -309,6 +321,7 @@ def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
     for loop in event.reopened:
         state.loops.setdefault(loop, LoopState()).finished = None
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
+    state.successor = None
 
 
 def _loop_entered(state: State, event: ev.LoopEntered, at: float) -> None:

@@ -19,7 +19,7 @@ from smithers_git.clock import SystemClock
 if TYPE_CHECKING:  # it brings pydantic, which `ps` does without
     from smithers_git.core.state import State
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised with every change of the tables. A file with another number is made anew: it holds nothing of its own."""
 
 # Not WAL: when only the file is deleted, those who have the old one open and those who make the new one share the
@@ -46,6 +46,10 @@ class RunRow:
     wake_at: float | None
     """Unix seconds of the earliest thing that is due by itself."""
     parent: str | None
+    caller: str | None
+    """The run of which a Subflow began this one."""
+    predecessor: str | None
+    successor: str | None
     created: float
     updated: float
     done: int
@@ -82,6 +86,9 @@ def row_of(state: State, tip: str) -> RunRow:
         waiting=json.dumps(waiting) if waiting else "[]",
         wake_at=state.wake_at,
         parent=state.parent,
+        caller=state.caller,
+        predecessor=state.predecessor,
+        successor=state.successor,
         created=state.created,
         updated=state.updated,
         done=len(state.done),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from smithers_git.core import codec, waiting
 from smithers_git.core import events as ev
+from smithers_git.core.flow_nodes import ContinueAsNew
 from smithers_git.core.nodes import Approval, Task, wants_workspace
 from smithers_git.core.plan import Item, Plan
 from smithers_git.core.queue_nodes import Land
@@ -19,7 +20,7 @@ from smithers_git.core.schedule import Start
 from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import HumanTask
 from smithers_git.errors import SmithersError
-from smithers_git.names import MAIN, TaskKey, branch_ref
+from smithers_git.names import MAIN, TaskKey, branch_ref, run_of
 from smithers_git.service import pools
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Space
@@ -56,7 +57,7 @@ class Dispatcher:
         plain, made = Job(self.chain.run, key, attempt, task, None), list[ev.Event]()
         try:
             space, made = self._space(plan, item)
-            plain = replace(plain, space=space)
+            plain = replace(plain, space=space, successor=self._successor(task, known, key))
             arguments = self._arguments(plan, item)
             job = self._job(plain, known, arguments)
         except SmithersError as error:
@@ -70,8 +71,15 @@ class Dispatcher:
             space=space.name if space else MAIN,
             commit=space.commit if space else None,
             session=job.session,
+            successor=job.successor,
         )
         return Dispatch(job, (*made, began))
+
+    def _successor(self, task: Task, known: NodeState, key: TaskKey) -> str | None:
+        """The run to continue as; that of the attempt before, so that a crash never begins a second one."""
+        if not isinstance(task, ContinueAsNew):
+            return None
+        return known.successor or run_of(self.chain.run, key, str(self.chain.newest))
 
     def _job(self, plain: Job, known: NodeState, arguments: dict[str, Any]) -> Job:
         task = plain.task
@@ -101,6 +109,7 @@ class Dispatcher:
             new_pass=new_pass,
             trouble=known.error if known.failures else None,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
+            successor=plain.successor,
         )
 
     def _conversation(self, plain: Job, known: NodeState, agent: str) -> tuple[NodeState, bool]:

@@ -91,6 +91,18 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     return chain.state
 
 
+def go_through(project: Project, run: str, resume: Resume, drive: Drive) -> State:
+    """Drive a run, and then each run that it continues as; returns the state of the last one."""
+    state = go(project, run, resume, drive)
+    while (after := state.successor) is not None and drive.reason is None:
+        drive.watcher.noted(f"run {state.run} is finished and goes on as {after}")
+        try:
+            state = go(project, after, Resume(revive=False), drive)
+        except RunBusy:  # somebody else drives it already
+            return project.chain(after).state
+    return state
+
+
 def ready(project: Project, run: str, resume: Resume) -> None:
     """Raise what `go` would refuse: before a background engine is started, whose words nobody reads."""
     require_writable(project.repository)

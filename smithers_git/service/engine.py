@@ -20,7 +20,7 @@ from smithers_git.core.schedule import Decision, Start, decide
 from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
-from smithers_git.service import approvals, disk, outcome
+from smithers_git.service import approvals, disk, outcome, successor
 from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
@@ -154,6 +154,8 @@ class Engine:
         return True
 
     def _complete(self, plan: Plan, event: ev.Event) -> ev.Event:
+        if isinstance(event, ev.RunFinished) and event.successor is not None:
+            successor.begin(self.project, self.chain, self.renderer, event.successor)
         if isinstance(event, ev.WaitResolved) and event.output is not None:
             self.chain.put_output(event.output, event.value)
         if isinstance(event, ev.WaitStarted):

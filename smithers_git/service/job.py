@@ -47,6 +47,8 @@ class Job:
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     cache_key: str | None = None
+    successor: str | None = None
+    """The run to continue as, for a task that asks for that."""
     wish: Wish | None = None
     """What a Land task wants to land."""
 
