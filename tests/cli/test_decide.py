@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -119,11 +120,17 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
 
-def _spawn(repo: Path, *argv: str) -> pexpect.spawn[str]:
+def _spawn(repo: Path, *argv: str, size: tuple[int, int] = (40, 100)) -> pexpect.spawn[str]:
     command = ["-m", "smithers_git", *argv]
     return pexpect.spawn(
-        sys.executable, command, cwd=str(repo), env=dict(os.environ), dimensions=(40, 100), encoding="utf-8", timeout=20
+        sys.executable, command, cwd=str(repo), env=dict(os.environ), dimensions=size, encoding="utf-8", timeout=20
     )
+
+
+def _ends(child: pexpect.spawn[str]) -> int | None:
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus
 
 
 @pytest.mark.usefixtures("terminal")
@@ -173,6 +180,128 @@ def test_giving_up_at_any_question_decides_nothing(answers: list[str], smithers:
 
     assert child.exitstatus == 130
     assert smithers.json("inspect", run)["status"] == "waiting"
+
+
+DOWN = "\x1b[B"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_an_option_is_chosen_with_the_arrow_keys(smithers: Smithers) -> None:
+    run = smithers.up(body='    return Approval("which", mode="select", options=["red", "green", "blue"])\n', code=3)
+    child = _spawn(smithers.repo, "approve", "--no-resume")
+    for question, keys in (
+        ("What do you want", "\r"),
+        ("What do you say", "\r"),
+        ("Which one", DOWN + DOWN + "\r"),
+        ("Approve which", "y"),
+    ):
+        child.expect(question)
+        child.send(keys)
+    child.expect("approved by Ada Tester <ada@example.test>: blue")
+    assert _ends(child) == 0
+    assert smithers.json("output", run, "which")["selected"] == "blue"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_options_are_ranked_one_by_one_and_giving_up_in_the_middle_ranks_none(smithers: Smithers) -> None:
+    run = smithers.up(body='    return Approval("order", mode="rank", options=["a", "b", "c"])\n', code=3)
+    for last in ("\x03", DOWN + "\r"):
+        child = _spawn(smithers.repo, "approve", "--no-resume")
+        for question, keys in (
+            ("What do you want", "\r"),
+            ("What do you say", "\r"),
+            ("is best", DOWN + "\r"),
+            ("number 2", last),
+        ):
+            child.expect(question)
+            child.send(keys)
+        if last == "\x03":
+            child.expect("nothing was decided")
+            assert _ends(child) == 130
+    child.expect("Approve order")
+    child.send("y")
+    assert _ends(child) == 0
+    assert smithers.json("output", run, "order")["ranking"] == ["b", "c", "a"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_the_whole_diff_is_shown_in_the_pager_and_what_is_postponed_waits_on(
+    smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = """\
+    return Sequence(
+        Task("make", run="seq 100 > many.txt", gates=["test -f many.txt"]),
+        Approval("ship", title="Ship it?"),
+    )
+"""
+    run = smithers.up(body=body, code=3)
+    pager = smithers.repo.parent / "pager"
+    pager.write_text("#!/bin/sh\necho THE PAGER\ntail -n 3\n", encoding="utf-8")
+    pager.chmod(0o755)
+    monkeypatch.setenv("PAGER", str(pager))
+    child = _spawn(smithers.repo, "approve")
+    child.expect("What do you want")
+    child.send("\r")
+    child.expect("green on these files: test -f many.txt")
+    child.expect("What do you say")
+    child.send(DOWN * 3 + "\r")
+    child.expect("THE PAGER")
+    child.expect(r"\+100")
+    child.expect("What do you say")
+    child.send(DOWN * 4 + "\r")
+    child.expect(f"postponed: ship of run {run} waits on")
+    assert _ends(child) == 3
+    assert smithers.json("inspect", run)["status"] == "waiting"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_narrow_terminal_without_colour_shows_one_line_for_each_that_waits(smithers: Smithers) -> None:
+    title = "Ship " + "a very long name " * 10 + "\\x1b[31mred"
+    run = smithers.up(body=f'    return Approval("ship", title="{title}")\n', code=3)
+    child = _spawn(smithers.repo, "approve", size=(24, 40))
+    child.expect("What do you want")
+    child.expect(f"{run} ship: Ship")
+    child.send("\x03")
+    child.expect("nothing was decided")
+    seen = str(child.before)
+    assert _ends(child) == 130
+    assert "a very long name a very long name" not in seen
+    assert not re.search(r"\x1b\[(?:[\d;]*;)?[34]\d(?:;[\d;]*)?m", seen), (
+        "NO_COLOR is set, and a title brings no escape sequence"
+    )
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_changes_while_the_person_reads_is_not_decided(smithers: Smithers) -> None:
+    run = smithers.up(body=ASK, code=3)
+    folder = Path(smithers.json("inspect", run)["workspaces"][0]["path"])
+    child = _spawn(smithers.repo, "approve")
+    child.expect("What do you want")
+    child.send("\r")
+    child.expect("What do you say")
+    (folder / "made.txt").write_text("replaced\n", encoding="utf-8")
+    smithers("up", "--resume", run, code=3)
+    child.send("\r")
+    child.expect("Approve ship")
+    child.send("y")
+    child.expect("is not the request that was shown")
+    child.expect("the files of main changed")
+    assert _ends(child) == 1
+    assert smithers.json("inspect", run)["status"] == "waiting"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_somebody_who_may_not_decide_can_look_only(smithers: Smithers) -> None:
+    smithers.up(body='    return Approval("ship", allowed="eve@example.test")\n', code=3)
+    child = _spawn(smithers.repo, "approve")
+    child.expect("What do you want")
+    child.send("\r")
+    child.expect("who may decide: eve@example.test")
+    child.expect("What do you say")
+    child.expect("postpone")
+    assert "deny" not in str(child.before)
+    child.send("\x03")
+    assert _ends(child) == 130
 
 
 @pytest.mark.usefixtures("terminal")
