@@ -73,12 +73,13 @@ def run(event: str | None, arguments: tuple[str, ...], spool: Path | None, recor
     ARGUMENTS and standard input are those that git gave.
     """
     if spool is None and record is None:
+        import sys
+
         from smithers_git.service.hook_entry import enter
 
         if event is None:
             raise click.UsageError("which hook? say post-commit, with the arguments that git gave it")
-        stdin = click.get_text_stream("stdin")
-        given = stdin.read().encode() if event == "pre-push" and not stdin.isatty() else b""
+        given = sys.stdin.buffer.read() if event == "pre-push" and not sys.stdin.isatty() else b""
         return enter(event, arguments, given)
 
     from smithers_git.front import hooks
