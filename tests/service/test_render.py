@@ -126,6 +126,7 @@ def test_everything_that_a_context_can_read_renders_it_again_when_it_changes(run
 SAMPLES = [
     ev.TaskStarted(node="a", attempt=1),
     ev.ApprovalRequested(node="a", title="t"),
+    ev.WaitStarted(node="a", kind="question", title="t"),
     ev.LoopEntered(loop="l", outer=["out"]),
     ev.LoopFinished(loop="l", reason="until", iterations=1),
     ev.SpaceCreated(space="main", branch="refs/heads/b", commit="0" * 40),
