@@ -22,7 +22,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff", "board"),
     "Decide": ("inbox", "approve", "deny", "answer", "signal", "ask", "cancel", "pause"),
     "Land": ("land", "queue", "verify"),
-    "By itself": ("hooks", "cron", "trust"),
+    "By itself": ("supervise", "hooks", "cron", "trust"),
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),
     "Upkeep": ("doctor", "reindex", "gc", "notify"),
 }

@@ -57,8 +57,10 @@ def of_run(run: str, event: ev.Event) -> tuple[Occasion, str, tuple[str, ...]] |
     node = node_of(event)
     if isinstance(event, ev.ApprovalRequested):
         return "needs_approval", _line(event.title), ("approve", run, "--node", str(node))
+    if isinstance(event, ev.WaitStarted) and event.kind == "question":
+        return "question", _line(event.title), ("answer", run, "--node", str(node))
     if isinstance(event, ev.RunParked):
-        return ("budget" if event.kind == "budget" else "parked"), _line(event.reason), ("why", run)
+        return ("parked" if event.kind == "disk" else "budget"), _line(event.reason), ("why", run)
     if isinstance(event, ev.RunFailed):
         return "failed", _line(event.error), ("why", run)
     if isinstance(event, ev.RunFinished):

@@ -9,6 +9,7 @@ from typing import Final
 
 from smithers_git.core import events as ev
 from smithers_git.errors import RefMoved
+from smithers_git.service import notify
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
 
@@ -24,8 +25,8 @@ def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Eve
     chain = project.chain(run)
     signer = project.signer() if signed else None
     for attempt in range(_TRIES):
-        now = project.clock.now()
-        for event in decide(chain):
+        now, events = project.clock.now(), decide(chain)
+        for event in events:
             chain.add(event, now)
         try:
             chain.commit(signer)
@@ -36,5 +37,6 @@ def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Eve
             threading.Event().wait(random.uniform(0.002, 0.02) * min(attempt + 1, 10))
             chain.reload()
             continue
+        notify.recorded(project, run, events, now)
         return chain
     raise AssertionError("unreachable")

@@ -105,16 +105,27 @@ class Announcer:
                 announce(self._project, self._note, at)
 
 
+def recorded(project: Project, run: str, events: Sequence[ev.Event], at: float) -> None:
+    """Have a frame told that was written from outside the run's engine, say the question of a running agent."""
+    told = {found[0] for event in events if (found := of_run(run, event)) is not None}
+    if told and any(told & set(one.events) for one in notifiers(project)):
+        announce(project, None, at)
+
+
 def landed(project: Project, note: Callable[[str], None], at: float) -> None:
     """Have a landing told, which a frame of that time holds."""
     if any("landed" in one.events for one in notifiers(project)):
         announce(project, note, at)
 
 
-def announce(project: Project, note: Callable[[str], None], since: float | None = None) -> None:
-    """Have what is due told by a process apart. Says, once, that a notifier did not work the last time."""
-    for text in _complaints(project, since):
-        note(text)
+def announce(project: Project, note: Callable[[str], None] | None, since: float | None = None) -> None:
+    """Have what is due told by a process apart. Tells `note`, once, that a notifier did not work the last time."""
+    for one in notifiers(project):
+        known = ledger(project, one, since)
+        if note is not None and known.trouble is not None and not known.said:
+            note(f"the last notification by {one.name} failed: {known.trouble}; see smithers doctor")
+            known.said = True
+            known.save()
     folder = _folder(project)
     try:
         (folder / "due").touch()
@@ -122,19 +133,8 @@ def announce(project: Project, note: Callable[[str], None], since: float | None 
         argv = [*project.python(), "-C", str(project.worktree), "notify"]
         process.spawn_detached(argv, cwd=project.worktree, env=env, log=folder / "log")
     except (OSError, SmithersError) as error:
-        note(f"notifications could not be sent: {error}")
-
-
-def _complaints(project: Project, since: float | None) -> list[str]:
-    """What is wrong with notifiers and was not said yet."""
-    found = []
-    for one in notifiers(project):
-        known = ledger(project, one, since)
-        if known.trouble is not None and not known.said:
-            found.append(f"the last notification by {one.name} failed: {known.trouble}; see smithers doctor")
-            known.said = True
-            known.save()
-    return found
+        if note is not None:
+            note(f"notifications could not be sent: {error}")
 
 
 def findings(project: Project) -> Iterator[Finding]:

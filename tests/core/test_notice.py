@@ -14,6 +14,10 @@ TOLD = [
         ev.ApprovalRequested(node="ship", iteration=2, title="Ship it?\nreally"),
         ("needs_approval", "Ship it?", ("approve", "run", "--node", "ship@2")),
     ),
+    (
+        ev.WaitStarted(node="which", kind="question", title="Which one?"),
+        ("question", "Which one?", ("answer", "run", "--node", "which")),
+    ),
     (ev.RunParked(reason="the disk is full"), ("parked", "the disk is full", ("why", "run"))),
     (ev.RunParked(reason="$5 of $5", kind="budget"), ("budget", "$5 of $5", ("why", "run"))),
     (ev.RunFailed(error="test failed: red\nmore"), ("failed", "test failed: red", ("why", "run"))),
@@ -34,7 +38,7 @@ def test_what_needs_a_person_or_ends_a_run_is_told(event, expected):
 
 def test_two_requests_in_one_frame_are_two_notices_and_the_rest_is_silent():
     asked = [ev.ApprovalRequested(node=name, title="?") for name in ("left", "right")]
-    silent = [ev.TaskStarted(node="a", attempt=1), ev.RunResumed(), ev.RunCancelled(), ev.PauseRequested()]
+    silent = [ev.TaskStarted(node="a", attempt=1), ev.WaitStarted(node="t", kind="timer", title="t"), ev.RunCancelled(), ev.PauseRequested()]
     found = notices(("abc", 7, 1.0), "run", [*asked, *silent])
     assert [one.id for one in found] == ["abc:0", "abc:1"]
 

@@ -1,0 +1,232 @@
+"""Resume what can go on: due timers and retries, what an answer or a signal came for, what lost its engine.
+
+One look at a time: whoever holds the lock of supervise looks. Even if two did, the run's own lock lets one engine work.
+A run is taken up only where an engine of this very clone had it last: one that was fetched, forked or rewound is its
+person's to resume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from smithers_git.core import events as ev
+from smithers_git.core.schedule import decide
+from smithers_git.core.state import State
+from smithers_git.edge import process
+from smithers_git.edge.lock import FileLock
+from smithers_git.errors import SmithersError
+from smithers_git.service import budget, detach, disk, notify, runs
+from smithers_git.service.detach import Detached
+from smithers_git.service.frames import Chain, walk
+from smithers_git.service.preview import preview
+from smithers_git.service.project import Project
+from smithers_git.service.runs import RunView
+from smithers_git.service.supervise_memory import DEAD, Memory, Seen
+
+AGAIN: Final = 3600.0
+"""Seconds after which a run that waits is looked at again although nothing of it has changed: what it waits for may be
+outside of it, and a thousand that wait must not be a load."""
+SOON: Final = 60.0
+"""The same for a run that is parked, or has something in its way."""
+TAIL: Final = 20
+"""Lines of the log that are shown of an engine that dies again and again."""
+
+_DRIVERS: Final = ("up", "gc", "supervise")
+"""What the last owner of a run did, when the run was left to itself. Behind a rewind a person decides."""
+_LEADS_NOWHERE: Final = (ev.RunResumed, ev.TaskInterrupted, ev.TaskStarted, ev.SpaceSaved, ev.SpaceCreated)
+"""All that the frames of an engine hold which died before it got anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that goes on, or would without `--dry-run`."""
+
+    run: str
+    why: str
+    engine: Detached | None = None
+    """None when somebody else was quicker, and in a dry run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A run that cannot go on by itself."""
+
+    run: str
+    why: str
+    tail: tuple[str, ...] = ()
+    """The end of its engine's log."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look found and did."""
+
+    started: list[Started] = field(default_factory=list)
+    stuck: list[Stuck] = field(default_factory=list)
+    """Each is told once, until something about the run changes."""
+    given_up: list[Stuck] = field(default_factory=list)
+    """Told once as well: their engine died three times in a row."""
+    later: list[str] = field(default_factory=list)
+    """Runs that could go on, and are too many at once."""
+    busy: bool = False
+    """Another supervise is at it; nothing was looked at."""
+
+
+def supervise(project: Project, most: int, *, dry_run: bool = False) -> Look:
+    """Look once, and resume what can go on, so that at most `most` runs of this repository work at once.
+
+    With `dry_run` nothing is started or remembered, and everything that is stuck is named.
+    """
+    lock = FileLock(_folder(project) / "lock")
+    if not lock.try_acquire({"doing": "supervise"}):
+        return Look(busy=True)
+    try:
+        memory = Memory.load(_folder(project) / "runs.json")
+        found = _look(project, memory, most, dry_run=dry_run)
+        if not dry_run:
+            memory.save()
+    finally:
+        lock.release()
+    if not dry_run and notify.is_due(project):
+        notify.send_due(project)
+    return found
+
+
+def _folder(project: Project) -> Path:
+    return project.state_dir / "supervise"
+
+
+def _look(project: Project, memory: Memory, most: int, *, dry_run: bool) -> Look:
+    found, views = Look(), runs.views(project)
+    open_views = [view for view in views if view.row.end is None]
+    memory.keep({view.row.run for view in open_views})
+    free = most - sum(view.status == "running" for view in open_views)
+    for view in sorted(open_views, key=lambda view: view.row.updated):
+        run, seen = view.row.run, memory.of(view.row.run)
+        if view.status in ("running", "paused") or not _ours(project, run) or _coming(seen):
+            continue
+        if dry_run:
+            seen.blocked = seen.idle_until = None  # everything is looked at, and said
+        before = seen.blocked
+        why = _why(project, view, seen)
+        if seen.blocked is not None and seen.blocked != before:
+            found.stuck.append(Stuck(run, seen.blocked))
+        if why is None or (seen.given_up and not dry_run):
+            continue
+        if seen.given_up or _is_dead(project, view, seen):
+            seen.given_up = True
+            found.given_up.append(Stuck(run, f"its engine died {DEAD} times in a row", _tail(project, run)))
+        elif free <= 0:
+            found.later.append(run)
+        else:
+            free -= 1
+            found.started.append(Started(run, why) if dry_run else _start(project, view, seen, why))
+            if not dry_run:
+                memory.save()  # before the next one: a kill here must not forget that this one was started
+    return found
+
+
+def _ours(project: Project, run: str) -> bool:
+    holder = project.lock(run).holder()
+    return holder is not None and holder.get("doing") in _DRIVERS
+
+
+def _coming(seen: Seen) -> bool:
+    """Whether the engine that was started is still on its way to the run's lock."""
+    return bool(seen.pid) and process.is_alive(seen.pid, seen.began)
+
+
+# -- why a run can go on
+
+
+def _why(project: Project, view: RunView, seen: Seen) -> str | None:
+    """Why the run can go on now; None when it cannot. Notes in `seen` until when, or what is in its way."""
+    row, now = view.row, project.clock.now()
+    if seen.tip != row.tip:
+        seen.given_up = False  # somebody took it up
+    elif seen.idle_until is not None and now < min(seen.idle_until, row.wake_at or seen.idle_until):
+        return None
+    seen.tip = row.tip
+    seen.blocked, seen.idle_until = None, now + AGAIN
+    chain = project.chain(row.run)
+    why = _reason(project, chain, seen, now)
+    if why is not None:
+        seen.idle_until = None
+        return why
+    if seen.blocked is not None or view.status != "waiting":
+        seen.idle_until = now + SOON
+    elif chain.state.wake_at is not None and chain.state.wake_at > now:
+        seen.idle_until = min(now + AGAIN, chain.state.wake_at)
+    return None
+
+
+def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | None:
+    state = chain.state
+    if state.cancel_requested or state.pause_requested or state.interrupted:
+        return None  # a person stopped it
+    if state.parked is not None and not _has_room(project, state):
+        return None
+    look = preview(project, chain)
+    if look.trouble is not None:
+        seen.blocked = f"its workflow cannot be used: {look.trouble.message}"
+    elif look.changed:
+        seen.blocked = f"its workflow was changed ({', '.join(look.changed)})"
+    if seen.blocked is not None:
+        return None
+    if state.running:
+        return f"its engine died while {', '.join(str(key) for key in state.running)} ran"
+    assert look.plan is not None
+    decision = decide(look.plan, state, now)
+    if state.parked is not None:
+        return "the disk has room again" if state.parked_for == "disk" else "there is a budget again"
+    if decision.start:
+        return f"{decision.start[0].key} can start"
+    return "something is due" if decision.events else None
+
+
+def _has_room(project: Project, state: State) -> bool:
+    """Whether what the run was parked for is there again: room on the disk, or the rest of a budget."""
+    if budget.spent_still(project, state) is not None:
+        return False
+    try:
+        disk.require_room(project)
+    except SmithersError:
+        return False
+    return True
+
+
+# -- starting
+
+
+def _start(project: Project, view: RunView, seen: Seen, why: str) -> Started:
+    seen.started = view.row.tip
+    engine = detach.resume(project, view.row.run)
+    seen.pid, seen.began = (engine.pid, process.start_time(engine.pid)) if engine else (0, "")
+    return Started(view.row.run, why, engine)
+
+
+def _is_dead(project: Project, view: RunView, seen: Seen) -> bool:
+    """Count a start that led to nothing; whether there were too many in a row."""
+    if seen.started is None:
+        return False
+    nowhere = all(
+        isinstance(event, _LEADS_NOWHERE)
+        for frame in walk(project.objects, view.row.tip, seen.started)
+        for event in frame.data.events
+    )
+    seen.dead = seen.dead + 1 if nowhere else 0
+    seen.started = None
+    if seen.dead < DEAD:
+        return False
+    seen.dead = 0
+    return True
+
+
+def _tail(project: Project, run: str) -> tuple[str, ...]:
+    try:
+        text = (project.run_dir(run) / "engine.log").read_text("utf-8", "replace")
+    except OSError:
+        return ()
+    return tuple(text.splitlines()[-TAIL:])
