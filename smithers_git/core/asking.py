@@ -74,11 +74,12 @@ def _over(state: State, item: Item) -> bool:
     return key in state.done
 
 
-def same(asked: ApprovalState, wanted: ev.ApprovalRequested) -> bool:
-    """Whether what was asked is what would be asked now."""
+def same(asked: ApprovalState, wanted: ev.ApprovalRequested, base: str) -> bool:
+    """Whether what was asked is what would be asked now; a workspace that was not made yet had the files of `base`."""
+    spaces = {**asked.commits, **wanted.commits}
     return (
         asked.title == wanted.title
-        and asked.commits == wanted.commits
+        and all(asked.commits.get(space, base) == wanted.commits.get(space, base) for space in spaces)
         and asked.mode == wanted.mode
         and list(asked.options) == wanted.options
         and list(asked.allowed) == wanted.allowed

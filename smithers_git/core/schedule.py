@@ -298,7 +298,7 @@ def _approved(walk: _Walk, item: Item, key: TaskKey) -> bool:
     if asked is not None and asked.approved is not None:
         return asked.approved
     wanted = asking.request(walk.plan, walk.state, item, key, walk.now)
-    if asked is None or not asking.same(asked, wanted):
+    if asked is None or not asking.same(asked, wanted, walk.state.base):
         walk.decision.events.append(wanted)
     elif (decided := asking.by_itself(asked, key, walk.now)) is not None:
         walk.decision.events.append(decided)

@@ -112,7 +112,9 @@ def _options(plan: Plan, node: Task | Approval) -> list[str]:
     needs = plan.items[node.id].needs
     found = [f"needs {', '.join(needs)}"] if needs else []
     if isinstance(node, Approval):
-        return found
+        options = [f"{node.mode}: {', '.join(node.options)}"] if node.options else []
+        allowed = list(node.needs_approval.allowed)
+        return found + options + ([f"only {', '.join(allowed)}"] if allowed else [])
     return found + [
         text
         for text, there in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -124,15 +125,18 @@ def _wait(state: State, wait: Wait) -> Blocker:
     known = state.node(wait.key)
     if wait.kind == "approval":
         asked = state.approvals[wait.key]
+        choice = {"select": f" --select {shlex.quote(asked.options[0])}"} if asked.options else {}
+        choice |= {"rank": f" --rank {shlex.quote(','.join(asked.options))}"}
         commands = (
-            f"smithers approve {run} --node {node}",
+            f"smithers approve {run} --node {node}{choice.get(asked.mode, '')}",
             f"smithers deny {run} --node {node} --note 'why'",
             f"smithers diff {run}",
         )
-        details = tuple(asked.summary.strip().splitlines())
-        return Blocker(
-            "approval", f"a person must decide: {asked.title}", commands, node, asked.requested, None, details
-        )
+        who = " or ".join(asked.allowed) or "a person"
+        options = (f"options: {', '.join(asked.options)}",) if asked.options else ()
+        details = (*asked.summary.strip().splitlines(), *options)
+        text = f"{who} must decide: {asked.title}"
+        return Blocker("approval", text, commands, node, asked.requested, asked.until, details)
     if wait.kind in ("question", "signal", "timer"):
         return _outside(state, wait)
     if wait.kind == "running":

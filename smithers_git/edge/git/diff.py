@@ -16,9 +16,9 @@ def diff(repo: Repository, a: str, b: str, *paths: str, color: bool = False) -> 
     return _run(repo, a, b, *paths, options=("-p", "-M", _color(color)))
 
 
-def diff_stat(repo: Repository, a: str, b: str, *paths: str, color: bool = False, width: int = 100) -> str:
+def diff_stat(repo: Repository, a: str, b: str, *, color: bool = False, width: int = 100) -> str:
     """Changed lines per file from `a` to `b`, and their sum, in `width` columns; empty when nothing differs."""
-    return _run(repo, a, b, *paths, options=(f"--stat={width}", "--summary", "-M", _color(color)))
+    return _run(repo, a, b, options=(f"--stat={width}", "--summary", "-M", _color(color)))
 
 
 def changed_files(repo: Repository, a: str, b: str, *paths: str) -> list[str]:
