@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,12 +19,7 @@ from smithers_git.names import TaskKey
 
 Outcome = Literal["done", "open", "failed"]
 
-FATAL: frozenset[ev.FailureKind] = frozenset(
-    {"auth", "bad_request", "refusal", "bug", "unstartable", "denied", "budget", "cancelled"}
-)
-"""Failures that the same attempt would meet again: never retried with the same agent."""
-
-_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "retry"})
+_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "retry", "machine"})
 """What can end although nothing runs."""
 
 
@@ -40,7 +36,7 @@ class Wait:
     """Why a node does not go on."""
 
     key: TaskKey
-    kind: Literal["approval", "question", "signal", "timer", "retry", "needs", "slot", "running", "failed"]
+    kind: Literal["approval", "question", "signal", "timer", "retry", "needs", "slot", "machine", "running", "failed"]
     reason: str
     until: float | None = None
 
@@ -56,6 +52,10 @@ class Decision:
     """Unix seconds at which the first thing is due by itself: a retry, a timer, the end of a wait."""
 
 
+Hold = Callable[[Start], str | None]
+"""Why a task that could start has to wait for the machine; None when it has not. It takes no slot meanwhile."""
+
+
 @dataclass(slots=True)
 class _Group:
     limit: int | None
@@ -68,6 +68,7 @@ class _Walk:
     state: State
     now: float
     decision: Decision
+    hold: Hold | None = None
     ready: list[tuple[Start, tuple[_Group, ...]]] = field(default_factory=list)
     failed: list[TaskKey] = field(default_factory=list)
     loop_failed: LoopItem | None = None
@@ -84,7 +85,7 @@ class _Walk:
 
     def fresh(self) -> _Walk:
         """A walk over the same state that has found nothing yet."""
-        return _Walk(self.plan, self.state, self.now, Decision())
+        return _Walk(self.plan, self.state, self.now, Decision(), self.hold)
 
     def take(self, other: _Walk) -> None:
         """Add what `other` found, without its failures."""
@@ -111,13 +112,13 @@ class _Walk:
         return self.thrown[0].kind if self.thrown else None
 
 
-def decide(plan: Plan, state: State, now: float) -> Decision:
+def decide(plan: Plan, state: State, now: float, hold: Hold | None = None) -> Decision:
     """What starts, what waits and for what, what is recorded at once, and whether the run is over.
 
     Depth-first, left to right; a task starts only when its groups and the run have a free slot. After a failure
     nothing new starts but what regions undo, catch and tidy up; what is in flight ends first, then the run fails.
     """
-    walk = _Walk(plan, state, now, Decision())
+    walk = _Walk(plan, state, now, Decision(), hold)
     decision = walk.decision
     if state.end is not None:
         return decision
@@ -171,6 +172,10 @@ def _fill_slots(walk: _Walk) -> None:
     for start, groups in walk.ready:
         if _lands(walk.plan, start.key.node):  # it waits for its turn in a queue, which has lanes of its own
             walk.decision.start.append(start)
+            continue
+        held = walk.hold(start) if walk.hold else None
+        if held is not None:
+            walk.decision.waits.append(Wait(start.key, "machine", held))
             continue
         if free <= 0 or any(group.limit is not None and group.running >= group.limit for group in groups):
             walk.decision.waits.append(Wait(start.key, "slot", "waits for a free slot"))
@@ -369,23 +374,3 @@ def _successor(walk: _Walk) -> str | None:
 
 def _failed_children(state: State) -> list[str]:
     return sorted(str(key) for key, node in state.nodes.items() if node.status == "failed" and node.continued)
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    final: bool
-    at: float | None
-
-
-def after_failure(task: Task, failures: int, kind: ev.FailureKind, now: float, chance: float) -> Retry:
-    """Whether the `failures`-th failure (from 1) of `task` ends it, else when the next attempt may start.
-
-    A failure that the same agent would meet again goes straight to the next agent of the chain, if there is one.
-    """
-    if kind in FATAL:
-        return Retry(final=failures >= len(task.agent), at=now)
-    if kind == "invalid" and not task.agent:
-        return Retry(final=True, at=None)  # the same function gives the same wrong value
-    if failures > task.retries:
-        return Retry(final=True, at=None)
-    return Retry(final=False, at=now + task.backoff.pause(failures, chance))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -105,6 +105,29 @@ class BudgetSettings(_Section):
         return Budget(self.day_usd, self.day_tokens)
 
 
+class AdmissionSettings(_Section):
+    """How many agents this machine carries, over all runs of the user: only in the user's own file."""
+
+    max_agents: int | None = Field(default=None, ge=1)
+    """Agents at once; what memory carries, at 1.5 GiB each and at most 16, when it is not given."""
+    min_free_memory: str | int = "256 MiB"
+    """No agent begins with less; 0 for none."""
+    slots: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Agents of one profile at once, say `claude = 3`."""
+    gap: float = Field(default=0.1, ge=0, le=60)
+    """Seconds between two agents that begin."""
+
+    @field_validator("min_free_memory")
+    @classmethod
+    def _is_a_size(cls, value: str | int) -> str | int:
+        amounts.size(str(value))
+        return value
+
+    @property
+    def memory(self) -> int:
+        return amounts.size(str(self.min_free_memory))
+
+
 class LandingSettings(_Section):
     """How results come home: the merge queue, `smithers land`."""
 
@@ -161,6 +184,7 @@ class Settings(_Section):
     ports: PortSettings = PortSettings()
     disk: DiskSettings = DiskSettings()
     budget: BudgetSettings = BudgetSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     landing: LandingSettings = LandingSettings()
     notify: NotifySettings = NotifySettings()
     trigger: list[TriggerSettings] = []

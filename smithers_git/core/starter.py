@@ -54,6 +54,12 @@ _REST: Final = """
 # day_tokens = 5_000_000
 # soft = 0.8                     # from this part of a budget on nothing new starts
 
+# How many agents this machine carries over all repositories is for your own file, ~/.config/smithers/config.toml:
+# [admission]
+# max_agents = 8                 # what memory carries when it is not given
+# min_free_memory = "256 MiB"
+# slots = { claude = 3 }
+
 # Who is told that a run needs a person, and of its end: needs_approval, question, parked, budget, failed, finished,
 # landed. Each way can have a list of its own: command_events, desktop_events, webhook_events.
 [notify]

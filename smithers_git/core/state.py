@@ -60,7 +60,7 @@ class State:
     parked: str | None = None
     """Why the run could not go on; None when it could, or did again."""
     parked_for: Literal["disk", "budget", "day"] | None = None
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     """What the run may spend in all, its parents' part included."""
     nodes: dict[TaskKey, NodeState] = field(default_factory=dict)
     done: set[TaskKey] = field(default_factory=set)

@@ -23,8 +23,15 @@ def load(worktree: Path, environ: Mapping[str, str]) -> Settings:
     """
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
     merged: dict[str, Any] = {}
-    for path in (Path(home) / "smithers" / "config.toml", worktree / NAME):
-        merged = _merge(merged, _read(path))
+    own = Path(home) / "smithers" / "config.toml"
+    for path in (own, worktree / NAME):
+        values = _read(path)
+        if path != own and "admission" in values:
+            raise ConfigError(
+                f"{path}: admission: it is about the machine, and a repository has no say in that",
+                hint=f"move it to {own}",
+            )
+        merged = _merge(merged, values)
     return Settings.model_validate(merged)
 
 

@@ -13,7 +13,7 @@ from smithers_git.edge import output
 from smithers_git.errors import ExitCode, UsageError
 from smithers_git.front.summary import next_commands
 from smithers_git.front.words import said
-from smithers_git.service import runs
+from smithers_git.service import admission, runs
 from smithers_git.service.follow import Follower, News, Saying
 from smithers_git.service.frames import Frame
 from smithers_git.service.history import frames
@@ -28,14 +28,19 @@ GRACE: Final = 1.5
 
 def show(project: Project, run: str, *, as_json: bool) -> None:
     """Print what happened so far."""
-    found = frames(project, run)
+    found, now = frames(project, run), project.clock.now()
+    lines = [line for frame in found for line in _lines(frame, now)] + _turns(project, run)
     if as_json:
-        now = project.clock.now()
-        lines = [line for frame in found for line in _lines(frame, now)]
         output.document({"run": run, "lines": lines})
         return
-    for frame in found:
-        _print(frame, project.clock.now())
+    for line in lines:
+        output.emit(line)
+
+
+def _turns(project: Project, run: str) -> list[str]:
+    """The agents for which the machine has no room yet."""
+    now, claims = project.clock.now(), admission.in_line(project, run)
+    return [f"{local(one.since, now)} {one.node} waits for its turn on this machine: {one.reason}" for one in claims]
 
 
 def _lines(frame: Frame, now: float) -> list[str]:
@@ -57,7 +62,13 @@ def follow(project: Project, run: str) -> int:
         if not saying.last:  # what was said before is for `smithers chat`
             speakers.tell(saying, follower.chain.tip)
 
+    waiting: list[str] = []
+
     def tell(news: News) -> None:
+        before, waiting[:] = list(waiting), _turns(project, run)
+        for line in waiting:
+            if line not in before:
+                output.emit(line)
         now = project.clock.now()
         for saying in news.sayings:
             speakers.tell(saying, follower.chain.tip)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -131,7 +131,8 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None
     engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
     if drive.reason is not None:
         engine.interrupt(drive.reason)
-    engine.run()
+    with closing(engine.admission):
+        engine.run()
     if engine.parked is None:
         engine.packer.finish()
 

@@ -21,6 +21,7 @@ from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
 from smithers_git.service import approvals, disk, outcome, successor
+from smithers_git.service.admission import Admission
 from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
@@ -67,6 +68,7 @@ class Engine:
         self.watcher = watcher
         self.packer = Packer(project, watcher.noted)
         self.purse = Purse(project)
+        self.admission = Admission(project, chain, watcher.noted)
         self.announcer = Announcer(project, watcher.noted)
         self._flying: dict[TaskKey, threading.Event] = {}
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
@@ -100,6 +102,7 @@ class Engine:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
         if not self._land():
             return self._wind_down("parked")
+        self.admission.keep(self._flying)
         state = self.chain.state
         decision = self._settle()
         self._commit()
@@ -118,9 +121,10 @@ class Engine:
             return self._wind_down(over.text)
         if decision.start:
             return self._start(decision.start)
-        if not self._flying and (decision.wake_at is None or decision.wake_at - self.project.clock.now() > FAR):
+        wake_at = self.admission.wake(decision.wake_at)
+        if not self._flying and (wake_at is None or wake_at - self.project.clock.now() > FAR):
             return False
-        return self._wait(decision.wake_at)
+        return self._wait(wake_at)
 
     # -- decide
 
@@ -129,7 +133,7 @@ class Engine:
         while True:
             try:
                 plan = self.renderer.plan()
-                decision = decide(plan, self.chain.state, self.project.clock.now())
+                decision = decide(plan, self.chain.state, self.project.clock.now(), self.admission.hold)
                 for event in decision.events:
                     self._add(self._complete(plan, event))
             except WorkflowError as error:
@@ -175,7 +179,7 @@ class Engine:
             return True
         plan = self.renderer.plan()
         jobs: list[Job] = []
-        for start in starts:
+        for start in self.admission.admit(starts):
             if isinstance(start.item.node, Task) and start.item.node.kind == "value":
                 continue
             dispatch = self.dispatcher.prepare(plan, start)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Final, Literal
 
 from smithers_git.core.landing.entry import Gate, Style
 from smithers_git.core.settings import Settings
-from smithers_git.edge import process
+from smithers_git.edge import memory, process
 from smithers_git.edge.git import hooks, worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
@@ -317,13 +316,7 @@ def _cores() -> int:
 
 
 def _free_memory() -> int:
-    """Bytes that programs can have before others are pushed out; all there is where the system does not tell."""
-    try:
-        text = Path("/proc/meminfo").read_text("ascii")
-    except OSError:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else _GIB
+    return memory.available()
 
 
 def env_digest(project: Project) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from smithers_git.core import codec
 from smithers_git.core import events as ev
-from smithers_git.core.schedule import after_failure
+from smithers_git.core.retry import after_failure
 from smithers_git.names import MAIN
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result

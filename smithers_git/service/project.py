@@ -48,6 +48,12 @@ class Project:
         """Local, disposable state inside the git folder: index, locks, logs. Never anything that only stands here."""
         return self.repository.common_dir / "smithers"
 
+    @property
+    def user_state(self) -> Path:
+        """Local state of the user that all repositories share: `$XDG_STATE_HOME/smithers`."""
+        home = self.environ.get("XDG_STATE_HOME", "")
+        return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "smithers"
+
     @cached_property
     def objects(self) -> Objects:
         return Objects(self.repository.common_dir)

@@ -12,13 +12,13 @@ from smithers_git.core.schedule import Decision, Start, Wait, decide
 from smithers_git.core.state import State
 from smithers_git.errors import AgentError
 from smithers_git.names import QUEUE
-from smithers_git.service import pools, runs
+from smithers_git.service import admission, pools, runs
 from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
 
 Kind = Literal[
     "approval", "question", "signal", "timer", "retry", "needs", "slot", "running", "failed", "ceiling", "interrupted",
-    "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
+    "machine", "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def why(project: Project, run: str) -> Answer:
         found += [_wait(state, wait) for wait in decision.waits if live or wait.kind != "running"]
         found += _asks(state)
         found += [blocker for start in decision.start if (blocker := _agent(project, state, start))]
+        found += _turns(project, run)
     if status in ("running", "interrupted"):
         found += _landing(project, run)
     if status != "running":
@@ -166,6 +167,17 @@ def _asks(state: State) -> list[Blocker]:
     """Questions that running agents ask."""
     waits = [Wait(key, wait.kind, wait.title, wait.until) for key, wait in state.open_waits.items() if wait.asker]
     return [_outside(state, wait) for wait in waits]
+
+
+def _turns(project: Project, run: str) -> list[Blocker]:
+    """The agents for which the machine has no room yet, and who has it."""
+    found = []
+    for claim in admission.in_line(project, run):
+        at_work = admission.machine(project).working()
+        others = tuple(f"{one.agent} works on {one.node} of run {one.run} in {one.place}" for one in at_work)
+        text = f"{claim.agent} waits for its turn on this machine: {claim.reason}"
+        found.append(Blocker("machine", text, (), claim.node, claim.since, details=others))
+    return found
 
 
 def _agent(project: Project, state: State, start: Start) -> Blocker | None:

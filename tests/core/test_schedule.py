@@ -13,7 +13,8 @@ from kit.simulate import Driver, begin, task
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Approval, Backoff, Branch, Loop, Parallel, Sequence, Task, Worktree
 from smithers_git.core.plan import build
-from smithers_git.core.schedule import FATAL, after_failure, decide
+from smithers_git.core.retry import FATAL, after_failure
+from smithers_git.core.schedule import decide
 from smithers_git.core.state import State, apply
 from smithers_git.errors import WorkflowError
 from smithers_git.names import TaskKey

@@ -14,7 +14,8 @@ from smithers_git.core import events as ev
 from smithers_git.core.codec import output_path
 from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Sequence, Task, Worktree
 from smithers_git.core.plan import Plan, build
-from smithers_git.core.schedule import Decision, after_failure, decide
+from smithers_git.core.retry import after_failure
+from smithers_git.core.schedule import Decision, decide
 from smithers_git.core.state import State, apply
 from smithers_git.names import TaskKey
 
