@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from kit import repos, runs
 
 from smithers_git import errors
 from smithers_git.core import codec, events
+from smithers_git.core.settings import Settings
+from smithers_git.core.trigger import HOOKS
 from smithers_git.edge import content
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +27,7 @@ PAGES = (
     "docs/authoring.md",
     "docs/frames.md",
     "docs/commands.md",
+    "docs/triggers.md",
     "docs/unattended.md",
 )
 _FENCE = re.compile(r"^```(\w+) (\S+)(?: ends=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -86,6 +90,13 @@ def test_the_page_about_frames_names_every_event_and_its_sample_is_a_frame() -> 
     sample = next(block[4] for block in _FENCE.finditer(text) if block[2] == "frame.json")
     frame = codec.decode(sample.encode(), "docs/frames.md")
     assert codec.encode(frame).decode() == sample
+
+
+def test_the_triggers_of_the_page_are_valid_and_it_names_every_event() -> None:
+    text = (DOCS / "triggers.md").read_text("utf-8")
+    shown = next(block[4] for block in _FENCE.finditer(text))
+    assert len(Settings.model_validate(tomllib.loads(shown)).trigger) == 2
+    assert [event for event in (*HOOKS, "cron") if f"| `{event}` |" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

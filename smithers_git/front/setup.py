@@ -6,6 +6,7 @@ import shlex
 from dataclasses import asdict
 
 from smithers_git.edge import output
+from smithers_git.service import hooks
 from smithers_git.service.initialize import Initialized
 from smithers_git.service.project import Project
 
@@ -37,6 +38,8 @@ def next_commands(project: Project, done: Initialized) -> list[str]:
     commands = []
     if project.repository.head is None:
         commands.append("git add -A && git commit -m 'First commit'")
+    if any(row.holder in ("none", "other") for row in hooks.listed(project) if row.event in hooks.wanted(project)):
+        commands.append("smithers hooks install")  # offered, never done: hooks are the user's own
     there = [agent.name for agent in done.agents if agent.program]
     if there:
         commands.append(f"smithers agents test {there[0]}")

@@ -248,3 +248,11 @@ def test_pre_commit_gives_a_push_as_variables(smithers: runs.Smithers, monkeypat
 def test_a_name_that_is_no_hook_and_a_repository_without_triggers_are_told(smithers: runs.Smithers) -> None:
     assert "post-commit" in smithers.json("hooks", "install", "../../x", code=2)["error"]["hint"]
     assert "[[trigger]]" in smithers.json("hooks", "install", code=1)["error"]["hint"]
+
+
+def test_init_offers_the_hooks_that_triggers_need_and_installs_none(smithers: runs.Smithers, repo: Path) -> None:
+    before = repos.contents(repo / ".git")
+    assert "smithers hooks install" in smithers.json("init")["next"]
+    assert repos.contents(repo / ".git") == before
+    smithers("hooks", "install")
+    assert "smithers hooks install" not in smithers.json("init")["next"]
