@@ -52,6 +52,10 @@ def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
         return GoesOn(why=f"the run was left alone; {by_hand}")
     if chain.state.pause_requested:
         return GoesOn(why=f"the run is paused; {by_hand}")
+    if not any(project.lock_path(name).exists() for name in (run, chain.state.parent) if name):
+        # It came with a fetch: its engine, if it has one, is elsewhere, and nobody here has said that its code may run.
+        push = f"git push REMOTE {run_ref(run)}"
+        return GoesOn(why=f"the run was never driven here; hand it back with: {push}; or {by_hand}")
     seen, told = preview(project, chain), f"smithers why {run} says what to type"
     if seen.trouble is not None:
         return GoesOn(why=f"the run cannot go on by itself: {seen.trouble.message}; {told}")

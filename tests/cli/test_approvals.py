@@ -328,7 +328,11 @@ def test_another_clone_answers_after_a_fetch(
     )
 
     monkeypatch.chdir(clone)
-    assert smithers.json("approve", run, "--no-resume", "--note", "from afar")["decision"] == "approved"
+    flow = smithers.repo / "flow.py"
+    (clone / "flow.py").write_text("raise SystemExit('hostile')\n" + flow.read_text(), encoding="utf-8")
+    document = smithers.json("approve", run, "--note", "from afar")
+    assert (document["decision"], document["resumed"]) == ("approved", False), "nothing of it runs here"
+    assert f"git push REMOTE refs/smithers/runs/{run}" in document["why"]
     git(clone, "push", "-q", "origin", f"refs/smithers/runs/{run}")
 
     monkeypatch.chdir(smithers.repo)

@@ -190,6 +190,7 @@ def test_edits_while_a_run_waits_are_kept_and_gone_on_from(stage: Stage) -> None
     run = stage.up()
     repos.write(stage.path(run), {"work.txt": "by hand\n", "brand new": "new\n"})
     (stage.path(run) / "crlf.txt").unlink()
+    stage.resume(run, code=3)  # it takes the edits in, and asks about them
     stage.approve(run)
     stage.resume(run)
     main = stage.folders(run)["main"]
@@ -204,6 +205,7 @@ def test_edits_while_a_run_waits_are_kept_and_gone_on_from(stage: Stage) -> None
 def test_a_commit_made_by_hand_while_a_run_waits_is_kept(stage: Stage) -> None:
     run = stage.up()
     made = repos.commit(stage.path(run), {"by hand": "yes\n"}, "by hand")
+    stage.resume(run, code=3)
     stage.approve(run)
     stage.resume(run)
     assert stage.folders(run)["main"]["by hand"][1] == b"yes\n"
