@@ -1,7 +1,7 @@
 """List the runs of this repository, newest first.
 
-STATUS is what really holds now: running, waiting (for a person), paused, interrupted (its engine is gone), finished,
-failed or cancelled.
+STATUS is what really holds now: running, waiting (for a person, a signal or a time), paused, parked, interrupted (its
+engine is gone), finished, failed or cancelled.
 """
 
 from __future__ import annotations

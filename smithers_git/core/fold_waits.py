@@ -58,6 +58,7 @@ def _started(state: State, event: ev.WaitStarted, at: float) -> None:
         answer=event.answer,
         choices=tuple(event.choices),
         asker=parse_key(event.asker) if event.asker else None,
+        attempt=event.attempt,
         name=event.name,
         correlation=event.correlation,
         allowed=tuple(event.allowed),

@@ -41,6 +41,8 @@ class NodeState:
     seconds: float = 0.0
     started: float | None = None
     ended: float | None = None
+    child: str | None = None
+    """The run that a Subflow began."""
     successor: str | None = None
     """The run to continue as, once the plan is done."""
     continued: bool = False
@@ -96,6 +98,8 @@ class WaitState:
     choices: tuple[str, ...] = ()
     asker: TaskKey | None = None
     """The running task that asks; None for a node of the plan."""
+    attempt: int = 0
+    """The attempt of that task."""
     name: str | None = None
     correlation: str | None = None
     allowed: tuple[str, ...] = ()
@@ -113,6 +117,8 @@ class WaitState:
     """Id of the signal that was taken."""
     reply: str | None = None
     """The answer to a question that a running agent asked."""
+    tip: str | None = None
+    """The newest frame of the run `name`, of kind `child`, when the wait began."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from pydantic import PrivateAttr
 
 from smithers_git.core.event_base import NodeEvent, Record
 
-WaitKind = Literal["question", "signal", "timer"]
+WaitKind = Literal["question", "signal", "timer", "child"]
+"""`child`: a run that this one uses."""
 GiveUp = Literal["fail", "skip"]
 """What becomes of the node when nothing came in time, or a person withdrew it: it fails, or it is skipped."""
 
@@ -26,6 +27,8 @@ class WaitStarted(NodeEvent):
     """The answers to choose from, of a question that a running agent asks."""
     asker: str | None = None
     """`NODE` or `NODE@ITERATION` of the running task that asks; None for a node of the plan."""
+    attempt: int = 0
+    """The attempt of that task."""
     name: str | None = None
     """Name of the signal."""
     correlation: str | None = None

@@ -40,23 +40,14 @@ def ask(project: Project, inquiry: Inquiry) -> tuple[TaskKey, WaitState]:
     def begin(chain: Chain) -> Sequence[ev.Event]:
         nonlocal key
         _refuse_stale(chain, asker, attempt)
-        now, number = project.clock.now(), 1
-        while TaskKey(f"{asker.node}.ask{number}", asker.iteration) in chain.state.waits:
-            number += 1
-        key = TaskKey(f"{asker.node}.ask{number}", asker.iteration)
-        first = next(line.strip() for line in inquiry.text.splitlines() if line.strip())
-        return [
-            ev.WaitStarted(
-                node=key.node,
-                iteration=key.iteration,
-                kind="question",
-                title=first[:200],
-                prompt=inquiry.text.strip(),
-                choices=list(inquiry.choices),
-                asker=str(asker),
-                until=None if inquiry.timeout is None else now + inquiry.timeout,
-            )
-        ]
+        key = _free_key(chain, asker)
+        asked = _question(inquiry, key, asker, attempt)
+        until = None if inquiry.timeout is None else project.clock.now() + inquiry.timeout
+        before = _answered_before(chain, asked)
+        if before is None:
+            return [asked.model_copy(update={"until": until})]
+        where = {"node": key.node, "iteration": key.iteration}
+        return [asked, ev.WaitResolved(**where, by=before.by, reply=before.reply)]
 
     chain = append(project, run, begin)
     try:
@@ -64,6 +55,44 @@ def ask(project: Project, inquiry: Inquiry) -> tuple[TaskKey, WaitState]:
     except KeyboardInterrupt:
         _close(project, run, key, "cancelled")
         raise
+
+
+def _free_key(chain: Chain, asker: TaskKey) -> TaskKey:
+    number = 1
+    while TaskKey(f"{asker.node}.ask{number}", asker.iteration) in chain.state.waits:
+        number += 1
+    return TaskKey(f"{asker.node}.ask{number}", asker.iteration)
+
+
+def _question(inquiry: Inquiry, key: TaskKey, asker: TaskKey, attempt: int) -> ev.WaitStarted:
+    first = next(line.strip() for line in inquiry.text.splitlines() if line.strip())
+    return ev.WaitStarted(
+        node=key.node,
+        iteration=key.iteration,
+        kind="question",
+        title=first[:200],
+        prompt=inquiry.text.strip(),
+        choices=list(inquiry.choices),
+        asker=str(asker),
+        attempt=attempt,
+    )
+
+
+def _answered_before(chain: Chain, asked: ev.WaitStarted) -> WaitState | None:
+    """The answer that an earlier attempt got to this very question: nobody is asked twice because an engine died.
+
+    The n-th time that an attempt asks it, it gets the n-th answer of the attempts before.
+    """
+    same = [
+        wait
+        for wait in chain.state.waits.values()
+        if str(wait.asker) == asked.asker and (wait.prompt, list(wait.choices)) == (asked.prompt, asked.choices)
+    ]
+    earlier = [wait for wait in same if wait.attempt < asked.attempt]
+    newest = max((wait.attempt for wait in earlier), default=0)
+    answers = [wait for wait in earlier if wait.attempt == newest and wait.end == "resolved"]
+    number = sum(wait.attempt == asked.attempt for wait in same)
+    return answers[number] if number < len(answers) else None
 
 
 def _context(project: Project) -> tuple[str, TaskKey, int]:

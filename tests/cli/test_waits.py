@@ -341,6 +341,23 @@ def test_a_running_task_asks_and_goes_on_with_the_answer(smithers: Smithers) -> 
     assert smithers.json("inbox")["waiting"] == []
 
 
+def test_an_answer_outlives_the_engine_and_the_next_attempt_gets_it(smithers: Smithers) -> None:
+    body = """\
+    return Task("make", run="smithers ask Really?; smithers ask Really? --timeout 0.1s || true")
+"""
+    (smithers.repo / "flow.py").write_text(HEAD + body, encoding="utf-8")
+    with Engine(smithers.repo, "flow.py", "--run-id", "r1") as engine:
+        assert eventually(lambda: smithers.json("inbox")["waiting"] != [])
+        engine.kill()
+    smithers("answer", "r1", "--value", "yes", "--no-resume")
+
+    smithers("up", "--resume", "r1")
+
+    assert smithers.json("output", "r1", "make")["tail"].startswith("yes\n")
+    ends = [(one["node"], one["end"]) for one in smithers.json("inspect", "r1")["waits"]]
+    assert ends == [("make.ask1", "resolved"), ("make.ask2", "resolved"), ("make.ask3", "expired")]
+
+
 def test_a_question_of_a_task_ends_with_its_time(smithers: Smithers) -> None:
     body = '    return Task("make", run="smithers ask Really? --timeout 0.2s; echo code $?")\n'
     run = up(smithers, body, code=0)
