@@ -215,6 +215,7 @@ def _pause_requested(state: State, event: ev.PauseRequested, at: float) -> None:
 
 def _parked(state: State, event: ev.RunParked, at: float) -> None:
     state.parked, state.parked_for = event.reason, event.kind
+    state.interrupted = False  # nobody told it to stop: it can go on by itself once there is room again
 
 
 def _budgeted(state: State, event: ev.RunBudgeted, at: float) -> None:

@@ -19,7 +19,7 @@ from smithers_git.clock import SystemClock
 if TYPE_CHECKING:  # it brings pydantic, which `ps` does without
     from smithers_git.core.state import State
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised with every change of the tables. A file with another number is made anew: it holds nothing of its own."""
 
 # Not WAL: when only the file is deleted, those who have the old one open and those who make the new one share the
@@ -58,6 +58,8 @@ class RunRow:
     """JSON list of nodes with a started attempt."""
     tokens: int
     cost: float
+    budget_tokens: int | None
+    budget_usd: float | None
     error: str | None
 
 
@@ -96,6 +98,8 @@ def row_of(state: State, tip: str) -> RunRow:
         running=json.dumps([str(key) for key in state.running]) if state.running else "[]",
         tokens=state.tokens,
         cost=state.cost,
+        budget_tokens=state.budget.tokens,
+        budget_usd=state.budget.usd,
         error=state.error and _text(state.error),
     )
 
@@ -240,8 +244,8 @@ class Index:
         from sqlite_utils import Database
 
         columns: dict[str, Any] = dict.fromkeys(_COLUMNS, str)
-        columns |= dict.fromkeys(("frame", "paused", "done", "failed", "tokens"), int)
-        columns |= dict.fromkeys(("created", "updated", "cost", "wake_at"), float)
+        columns |= dict.fromkeys(("frame", "paused", "done", "failed", "tokens", "budget_tokens"), int)
+        columns |= dict.fromkeys(("created", "updated", "cost", "budget_usd", "wake_at"), float)
         db.execute("BEGIN IMMEDIATE")  # ten engines may begin at once in a repository without an index
         if _version(db) != VERSION:
             tables = Database(db)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from smithers_git.clock import ago, iso
@@ -66,6 +66,7 @@ def _document(view: RunView) -> dict[str, Any]:
         "failed_children": row.failed,
         "tokens": row.tokens,
         "cost": round(row.cost, 6),
+        "budget": {"usd": row.budget_usd, "tokens": row.budget_tokens},
         "error": row.error,
         "created": iso(row.created),
         "updated": iso(row.updated),
@@ -100,8 +101,8 @@ def _table(views: Sequence[RunView], now: float) -> None:
             view.status,
             output.clip(_step(view), step),
             ago(now - view.row.created),
-            count(view.row.tokens) if view.row.tokens else "",
-            money(view.row.cost),
+            _of(count(view.row.tokens) if view.row.tokens else "", view.row.budget_tokens, count),
+            _of(money(view.row.cost), view.row.budget_usd, money),
             output.clip(view.row.workflow, name),
             view.row.title,
         ]
@@ -110,6 +111,10 @@ def _table(views: Sequence[RunView], now: float) -> None:
     kept = [i for i, head in enumerate(heads) if head in ("RUN", "TITLE") or any(row[i] for row in rows)]
     styles = [{1: _STYLES.get(view.status, "")} for view in views]
     output.table([heads[i] for i in kept], [[row[i] for i in kept] for row in rows], styles=styles)
+
+
+def _of(spent: str, budget: float | None, words: Callable[[float], str]) -> str:
+    return spent if budget is None else f"{spent or 0} of {words(budget)}"
 
 
 def _attention(views: Sequence[RunView]) -> None:

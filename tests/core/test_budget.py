@@ -136,5 +136,13 @@ def test_a_parked_run_is_not_parked_any_more_once_it_goes_on():
     assert (forked.parked, forked.parked_for) == (None, None)
 
 
+def test_what_a_park_cut_off_was_stopped_by_nobody():
+    state = begin()
+    apply(state, ev.TaskStarted(node="a", attempt=1), 1.0)
+    apply(state, ev.TaskInterrupted(node="a", attempt=1, reason="$5.00 of $5.00 spent"), 2.0)
+    apply(state, ev.RunParked(reason="$5.00 of $5.00 spent", kind="day"), 2.0)
+    assert (state.interrupted, state.running) == (False, {})
+
+
 def test_a_park_of_an_older_program_was_for_the_disk():
     assert ev.RunParked.model_validate({"reason": "full"}).kind == "disk"

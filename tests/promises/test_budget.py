@@ -72,6 +72,7 @@ def test_at_the_soft_limit_nothing_starts_and_the_run_says_what_to_type(smithers
     assert (why["kind"], why["commands"]) == ("parked", ["smithers up --resume r --budget 5usd"])
     assert "$2.00 of $2.50" in smithers("inspect", "r").out
     assert "$2.00 of $2.50" in smithers("ps").out
+    assert smithers.json("ps")["runs"][0]["budget"] == {"usd": 2.5, "tokens": None}
 
 
 def test_a_resume_over_the_limit_is_refused_with_the_figures_and_nothing_starts(smithers: Smithers) -> None:
