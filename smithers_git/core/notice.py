@@ -53,7 +53,10 @@ class Notice:
 
 
 def of_run(run: str, event: ev.Event) -> tuple[Occasion, str, tuple[str, ...]] | None:
-    """What there is to tell of an event: occasion, reason, command; None for most events."""
+    """What there is to tell of an event: occasion, reason, command; None for most events.
+
+    The end of a run that goes on as another one is none.
+    """
     node = node_of(event)
     if isinstance(event, ev.ApprovalRequested):
         return "needs_approval", _line(event.title), ("approve", run, "--node", str(node))
@@ -63,7 +66,7 @@ def of_run(run: str, event: ev.Event) -> tuple[Occasion, str, tuple[str, ...]] |
         return ("parked" if event.kind == "disk" else "budget"), _line(event.reason), ("why", run)
     if isinstance(event, ev.RunFailed):
         return "failed", _line(event.error), ("why", run)
-    if isinstance(event, ev.RunFinished):
+    if isinstance(event, ev.RunFinished) and event.successor is None:
         failed = f"; failed on the way: {', '.join(event.failed_children)}" if event.failed_children else ""
         return "finished", f"nothing is left to do{failed}", ("inspect", run)
     return None

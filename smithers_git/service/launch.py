@@ -102,6 +102,7 @@ def begin(project: Project, request: Request) -> Draft:
         chain = _chain(project, dirty, made.budget)
     for path, data in pinned_files(project, made).items():
         chain.put(path, data)
+    project.claim(chain.run)
     try:
         chain.commit()
     except RefMoved as error:

@@ -25,7 +25,7 @@ from smithers_git.core.landing.events import EntryLanded
 from smithers_git.core.notice import Notice, Occasion, notices, of_run
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.edge import process, webhook
-from smithers_git.edge.lock import FileLock
+from smithers_git.edge.lock import FileLock, holding
 from smithers_git.edge.process.evidence import gather
 from smithers_git.errors import FormatError, GitError, SmithersError
 from smithers_git.names import QUEUE, RUNS
@@ -173,6 +173,16 @@ def send_due(project: Project) -> list[Told]:
             return done
 
 
+def add(project: Project, notice: Notice) -> None:
+    """Have something told that no frame says; `send_due` sends it. Known by its id, like all others."""
+    with holding(_folder(project) / "lock", 2 * LIMIT):
+        for one in notifiers(project):
+            if notice.event in one.events:
+                known = ledger(project, one)
+                known.take(notice)
+                known.save()
+
+
 def test(project: Project) -> list[Told]:
     """Send a sample by every notifier, whatever it wants to be told of."""
     now, done = project.clock.now(), []
@@ -238,10 +248,17 @@ def _news(project: Project, ref: str, tip: str, known: Ledger) -> list[Notice]:
                 continue  # a fetched frame: it was told where it was written
             about = (frame.commit, frame.data.number, frame.data.time)
             new = _landed(project, ref, about, frame.data.events) if queue else None
-            found += (notices(about, frame.data.run, frame.data.events) if new is None else new)[::-1]
+            if new is None:
+                new = [one for one in notices(about, frame.data.run, frame.data.events) if not _inner(project, one)]
+            found += new[::-1]
     except (FormatError, GitError):
         pass  # damaged: doctor tells of it, and the others are told
     return found[::-1]
+
+
+def _inner(project: Project, notice: Notice) -> bool:
+    """Whether it is the end of a run that only another run waits for."""
+    return notice.event in ("finished", "failed") and project.chain(str(notice.run)).state.caller is not None
 
 
 def _landed(project: Project, ref: str, frame: tuple[str, int, float], events: Sequence[Any]) -> list[Notice]:

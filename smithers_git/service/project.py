@@ -100,6 +100,15 @@ class Project:
         """The lock that the live owner of a run holds."""
         return FileLock(self.lock_path(run))
 
+    def claim(self, run: str) -> None:
+        """Note that the run is worked on here: `supervise` goes on with it even if its first engine dies at once.
+
+        That is what a lock's last holder says; the lock of a run that was fetched, or made by a fork, had none.
+        """
+        lock = self.lock(run)
+        if lock.try_acquire({"doing": "up"}):
+            lock.release()
+
     def lock_path(self, run: str) -> Path:
         return self.state_dir / "locks" / f"{run}.lock"
 

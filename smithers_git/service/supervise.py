@@ -7,17 +7,20 @@ person's to resume.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from smithers_git.core import events as ev
+from smithers_git.core.notice import Notice
 from smithers_git.core.schedule import decide
 from smithers_git.core.state import State
 from smithers_git.edge import process
+from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import SmithersError
-from smithers_git.service import budget, detach, disk, notify, runs
+from smithers_git.service import budget, detach, disk, notify, runs, triggers
 from smithers_git.service.detach import Detached
 from smithers_git.service.frames import Chain, walk
 from smithers_git.service.preview import preview
@@ -32,6 +35,9 @@ SOON: Final = 60.0
 """The same for a run that is parked, or has something in its way."""
 TAIL: Final = 20
 """Lines of the log that are shown of an engine that dies again and again."""
+
+YOUNG: Final = 30.0
+"""Seconds that whoever began a run has to take its lock."""
 
 _DRIVERS: Final = ("up", "gc", "supervise")
 """What the last owner of a run did, when the run was left to itself. Behind a rewind a person decides."""
@@ -89,9 +95,19 @@ def supervise(project: Project, most: int, *, dry_run: bool = False) -> Look:
             memory.save()
     finally:
         lock.release()
-    if not dry_run and notify.is_due(project):
-        notify.send_due(project)
+    if not dry_run:
+        _tell(project, found)
     return found
+
+
+def _tell(project: Project, found: Look) -> None:
+    """Tell of runs that were given up, and what others could not tell any more."""
+    for one in found.given_up:
+        now, tip = project.clock.now(), project.tip(one.run)
+        reason = f"{one.why}; smithers supervise has given it up"
+        notify.add(project, Notice(f"{tip}:given-up", "failed", one.run, None, 0, now, reason, ("logs", one.run)))
+    if notify.is_due(project):
+        notify.send_due(project)
 
 
 def _folder(project: Project) -> Path:
@@ -103,9 +119,11 @@ def _look(project: Project, memory: Memory, most: int, *, dry_run: bool) -> Look
     open_views = [view for view in views if view.row.end is None]
     memory.keep({view.row.run for view in open_views})
     free = most - sum(view.status == "running" for view in open_views)
+    free -= _schedules(project, found, free, dry_run=dry_run)
+    rows = {view.row.run: view.row for view in views}
     for view in sorted(open_views, key=lambda view: view.row.updated):
         run, seen = view.row.run, memory.of(view.row.run)
-        if view.status in ("running", "paused") or not _ours(project, run) or _coming(seen):
+        if view.status in ("running", "paused") or not _ours(project, rows, run) or _coming(seen):
             continue
         if dry_run:
             seen.blocked = seen.idle_until = None  # everything is looked at, and said
@@ -128,9 +146,33 @@ def _look(project: Project, memory: Memory, most: int, *, dry_run: bool) -> Look
     return found
 
 
-def _ours(project: Project, run: str) -> bool:
-    holder = project.lock(run).holder()
-    return holder is not None and holder.get("doing") in _DRIVERS
+def _schedules(project: Project, found: Look, free: int, *, dry_run: bool) -> int:
+    """Start what a schedule says, as far as there is room; returns how many were started."""
+    done = 0
+    for item in triggers.due(project, project.clock.now()):
+        why = f"its schedule {item.trigger.schedule} is due"
+        if done >= free:
+            found.later.append(item.run)
+            continue
+        try:
+            if not dry_run:
+                triggers.start_due(project, item)
+        except SmithersError as error:
+            found.stuck.append(Stuck(item.run, error.message))
+            continue
+        found.started.append(Started(item.run, why))
+        done += 1
+    return done
+
+
+def _ours(project: Project, rows: Mapping[str, RunRow], run: str | None) -> bool:
+    """Whether an engine of this clone had the run last, or that of the run which goes on as it, or uses it."""
+    while run is not None and run in rows:
+        holder = project.lock(run).holder()
+        if holder is not None:
+            return holder.get("doing") in _DRIVERS
+        run = rows[run].predecessor or rows[run].caller
+    return False
 
 
 def _coming(seen: Seen) -> bool:
@@ -164,8 +206,10 @@ def _why(project: Project, view: RunView, seen: Seen) -> str | None:
 
 def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | None:
     state = chain.state
-    if state.cancel_requested or state.pause_requested or state.interrupted:
+    if state.cancel_requested or state.pause_requested or (state.interrupted and not _went_down(project, state)):
         return None  # a person stopped it
+    if state.number == 0 and now - state.created < YOUNG:
+        return None  # whoever began it is about to drive it
     if state.parked is not None and not _has_room(project, state):
         return None
     look = preview(project, chain)
@@ -184,6 +228,12 @@ def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | Non
     if decision.start:
         return f"{decision.start[0].key} can start"
     return "something is due" if decision.events else None
+
+
+def _went_down(project: Project, state: State) -> bool:
+    """Whether the engine was ended by a shutdown: by SIGTERM, and the machine has been started since."""
+    booted = project.clock.now() - project.clock.monotonic()
+    return state.updated < booted and any("SIGTERM" in (node.error or "") for node in state.nodes.values())
 
 
 def _has_room(project: Project, state: State) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import plistlib
 import shlex
@@ -13,14 +14,17 @@ from typing import Any
 
 import pytest
 from kit import engines as kit
+from kit import hooked
 from kit.processes import eventually
 from kit.repos import git
 from kit.runs import Engine, Smithers, hold
 from kit.starter import Forked
 
+from smithers_git.clock import SystemClock
 from smithers_git.core import events as ev
 from smithers_git.edge.lock import FileLock, is_held
-from smithers_git.service import engine
+from smithers_git.service import engine, launch
+from smithers_git.service.launch import Request
 from smithers_git.service.project import Project
 
 ASK = '    return Sequence(Approval("ship"), Task("last", run="echo x >> last.txt"))\n'
@@ -111,6 +115,45 @@ def test_a_parked_run_goes_on_when_there_is_room(smithers: Smithers) -> None:
     assert smithers.json("supervise", "--once", "--dry-run")["started"][0]["why"] == "the disk has room again"
 
 
+def test_a_schedule_is_started_when_it_is_due(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+    hooked.set_up(smithers.repo, hooked.trigger("nightly", "cron", schedule="0 3 * * *"))
+    smithers("trust")
+    assert smithers.json("supervise", "--once")["started"] == [], "it is due from its next time on"
+    tomorrow = time.time() + 86_400
+    monkeypatch.setattr(SystemClock, "now", lambda _self: tomorrow)
+
+    assert smithers.json("supervise", "--dry-run")["started"][0]["why"] == "its schedule 0 3 * * * is due"
+    (started,) = smithers.json("supervise", "--once")["started"]
+
+    assert started["run"].startswith("nightly-")
+    assert eventually(lambda: over(smithers.repo, started["run"]), 30)
+    assert smithers.json("supervise", "--once")["started"] == []
+
+
+def test_a_run_that_was_begun_and_never_driven_goes_on(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+    smithers.write(ASK)
+    project = Project.open(smithers.repo)
+    launch.begin(project, Request("flow.py", run="run"))
+    assert smithers.json("supervise", "--dry-run")["started"] == [], "somebody may be about to"
+    monkeypatch.setattr(SystemClock, "now", lambda _self: time.time() + 60)
+
+    assert smithers.json("supervise", "--dry-run")["started"][0]["run"] == "run"
+
+
+def test_what_a_shutdown_stopped_goes_on_behind_it(
+    smithers: Smithers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smithers.write(held(tmp_path / "gate"))
+    with Engine(smithers.repo, "flow.py", "--run-id", "run") as engine:
+        assert eventually(lambda: kit.tip(smithers.repo, "run") and kit.running(smithers.repo, "run", "long"), 30)
+        engine.process.send_signal(signal.SIGTERM)
+        assert engine.end() == 143
+    assert smithers.json("supervise", "--dry-run")["started"] == [], "it may have been a person"
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _self: 0.0)  # the machine has been started just now
+
+    assert smithers.json("supervise", "--dry-run")["started"][0]["why"] == "long can start"
+
+
 def test_no_more_runs_at_once_than_wanted(smithers: Smithers) -> None:
     names = ["one", "two", "three"]
     for name in names:
@@ -199,8 +242,14 @@ def test_a_dry_run_changes_nothing(dead: Smithers) -> None:
     assert not (dead.repo / ".git/smithers/supervise/runs.json").exists()
 
 
-def test_a_run_whose_engine_dies_again_and_again_is_given_up_until_a_person_resumes_it(smithers: Smithers) -> None:
+def test_a_run_whose_engine_dies_again_and_again_is_given_up_until_a_person_resumes_it(
+    smithers: Smithers, tmp_path: Path
+) -> None:
     smithers.write(deadly(smithers.repo))
+    told = tmp_path / "told"
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "smithers/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[notify]\ncommand = 'cat >> {told}; echo >> {told}'\n")
     lock = Project.open(smithers.repo).lock_path("run")
 
     def dies(engine: Forked) -> None:
@@ -216,6 +265,9 @@ def test_a_run_whose_engine_dies_again_and_again_is_given_up_until_a_person_resu
     (given_up,) = look(code=1)["given_up"]
     assert given_up["why"] == "its engine died 3 times in a row"
     assert any("long" in line for line in given_up["tail"]), given_up
+    assert [one["reason"] for one in map(json.loads, told.read_text().splitlines())] == [
+        "its engine died 3 times in a row; smithers supervise has given it up"
+    ]
     quiet = look()
     assert (quiet["started"], quiet["given_up"]) == ([], [])
 

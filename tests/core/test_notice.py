@@ -38,7 +38,13 @@ def test_what_needs_a_person_or_ends_a_run_is_told(event, expected):
 
 def test_two_requests_in_one_frame_are_two_notices_and_the_rest_is_silent():
     asked = [ev.ApprovalRequested(node=name, title="?") for name in ("left", "right")]
-    silent = [ev.TaskStarted(node="a", attempt=1), ev.WaitStarted(node="t", kind="timer", title="t"), ev.RunCancelled(), ev.PauseRequested()]
+    silent = [
+        ev.TaskStarted(node="a", attempt=1),
+        ev.WaitStarted(node="t", kind="timer", title="t"),
+        ev.RunCancelled(),
+        ev.PauseRequested(),
+        ev.RunFinished(successor="next"),
+    ]
     found = notices(("abc", 7, 1.0), "run", [*asked, *silent])
     assert [one.id for one in found] == ["abc:0", "abc:1"]
 
