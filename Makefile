@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents bench soak lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench soak lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,7 @@ types: $(READY)
 	$(BIN)/mypy packs/ticket-create/workflow.py
 
 unit: $(WHEEL)
-	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not soak and not agents"
+	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "not soak and not agents and not hooktools"
 
 test: lint types unit  ## lint, types and the tests, but for those of test-agents and soak
 
@@ -55,6 +55,10 @@ docs: $(WHEEL)  ## write docs/commands.md from the help texts
 test-agents: $(WHEEL)  ## install pinned agent CLIs into a cache folder and drive them against a stub model
 	PYTHON=$(BIN)/python sh tests/agents/install.sh
 	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m agents tests/agents
+
+test-hooktools: $(WHEEL)  ## install pinned pre-commit, husky and lefthook into a cache folder and commit with them
+	PYTHON=$(BIN)/python sh tests/hooktools/install.sh
+	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m hooktools tests/hooktools
 
 bench: $(WHEEL)  ## overhead per durable step and other ratios, measured inside one run
 	$(BIN)/python tests/bench/run.py

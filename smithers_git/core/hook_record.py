@@ -56,10 +56,6 @@ def occasions(record: HookRecord) -> list[Occasion]:
 def _pushed(record: HookRecord) -> list[Occasion]:
     remote = (record.args[0] if record.args else "") or record.given.get("PRE_COMMIT_REMOTE_NAME", "")
     rows = [line.split(" ") for line in record.stdin.splitlines()]
-    given = record.given
-    if not rows and given.get("PRE_COMMIT_TO_REF"):
-        old = given.get("PRE_COMMIT_FROM_REF", "")
-        rows = [["", given["PRE_COMMIT_TO_REF"], given.get("PRE_COMMIT_REMOTE_BRANCH", ""), old]]
     found = []
     for row in rows:
         if len(row) != 4 or not row[2].startswith(_HEADS) or not _known(row[1]):

@@ -131,6 +131,8 @@ def _triggers(top: str, event: str) -> list[dict[str, Any]] | None:
 def _more(event: str, args: list[str], common: str) -> dict[str, Any]:
     """What has to be known at this moment, and cannot be found out later."""
     found: dict[str, Any] = {"given": {k: v for k, v in os.environ.items() if k.startswith("PRE_COMMIT_")}}
+    if event == "pre-push" and "PRE_COMMIT_REMOTE_BRANCH" in os.environ:
+        found["stdin"] = _pushed()
     if event == "post-merge":
         found["before"] = _git("rev-parse", "-q", "--verify", "ORIG_HEAD")[1].strip()
     if event in ("pre-commit", "commit-msg"):
@@ -139,6 +141,17 @@ def _more(event: str, args: list[str], common: str) -> dict[str, Any]:
         with open(args[0], "rb") as file:  # noqa: PTH123
             found["message"] = file.read(_MOST).decode("utf-8", "replace")
     return found
+
+
+def _pushed() -> str:
+    """The line that git would have given on a push: the tool pre-commit reads it, and tells its hooks by variables.
+
+    Of a branch that is new in a repository that is, it names no commits (pre-commit 4.3).
+    """
+    known = os.environ.get
+    commit = known("PRE_COMMIT_TO_REF") or _git("rev-parse", "-q", "--verify", known("PRE_COMMIT_LOCAL_BRANCH", "-"))[1]
+    old = known("PRE_COMMIT_FROM_REF", "-")
+    return f"{known('PRE_COMMIT_LOCAL_BRANCH', '-')} {commit.strip()} {known('PRE_COMMIT_REMOTE_BRANCH', '-')} {old}\n"
 
 
 def _tree(common: str) -> str:
