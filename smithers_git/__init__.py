@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from smithers_git.core.failure_nodes import Step as Step
     from smithers_git.core.failure_nodes import TryCatchFinally as TryCatchFinally
     from smithers_git.core.flow_nodes import ContinueAsNew as ContinueAsNew
+    from smithers_git.core.flow_nodes import Subflow as Subflow
     from smithers_git.core.nodes import Approval as Approval
     from smithers_git.core.nodes import Backoff as Backoff
     from smithers_git.core.nodes import Branch as Branch
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "core.board": ("Board", "Card", "Survey", "blocked_tickets"),
     "core.failure_nodes": ("Saga", "Step", "TryCatchFinally"),
-    "core.flow_nodes": ("ContinueAsNew",),
+    "core.flow_nodes": ("ContinueAsNew", "Subflow"),
     "core.nodes": (
         "Approval", "Backoff", "Branch", "Budget", "Loop", "NeedsApproval", "Node", "Parallel", "Ralph", "Sequence",
         "Task", "Worktree",

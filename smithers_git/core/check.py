@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from smithers_git.core.approval_rules import fault
 from smithers_git.core.events import FailureKind
 from smithers_git.core.failure_nodes import OnFailure, Region, Saga, TryCatchFinally
+from smithers_git.core.flow_nodes import Subflow
 from smithers_git.core.nodes import MISSING, Approval, Loop, Parallel, Task, Worktree
 from smithers_git.core.queue_nodes import Land
 from smithers_git.core.wait_nodes import HumanTask, Signal, Timer, WaitNode
@@ -31,6 +32,8 @@ def check(node: Any) -> None:
     wrong = fault(node) if isinstance(node, Task | Approval) else None
     if wrong is not None:
         raise refuse(node, f"{node.id!r} has {wrong[0]}", wrong[1])
+    if isinstance(node, Subflow) and not (isinstance(node.workflow, str) and node.workflow.strip()):
+        raise refuse(node, f"{node.id!r} has workflow={node.workflow!r}", "give a pack, or a file's path")
     if isinstance(node, Land):
         _land(node)
     elif isinstance(node, WaitNode):

@@ -12,6 +12,8 @@ from smithers_git.core.event_base import NodeEvent as _NodeEvent
 from smithers_git.core.event_base import Record as _Record
 from smithers_git.core.failure_events import RegionFailed as RegionFailed
 from smithers_git.core.failure_events import RegionSettled as RegionSettled
+from smithers_git.core.flow_events import TaskSuspended as TaskSuspended
+from smithers_git.core.flow_events import TaskWoken as TaskWoken
 from smithers_git.core.wait_events import SignalArrived as SignalArrived
 from smithers_git.core.wait_events import SignalRefused as SignalRefused
 from smithers_git.core.wait_events import WaitEnded as WaitEnded
@@ -147,6 +149,8 @@ class TaskStarted(_NodeEvent):
     """The conversation that is continued, when there is one."""
     successor: str | None = None
     """The run to continue as, for a node that asks for that."""
+    child: str | None = None
+    """The run that a Subflow uses."""
 
 
 class _AttemptEnd(_NodeEvent):
@@ -287,6 +291,8 @@ Event = Annotated[
     | LoopEntered
     | LoopAdvanced
     | LoopFinished
+    | TaskSuspended
+    | TaskWoken
     | RegionFailed
     | RegionSettled
     | ApprovalRequested

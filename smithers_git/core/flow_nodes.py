@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from smithers_git.core.nodes import Task
+from smithers_git.core.nodes import NeedsApproval, Task, TaskKind
 
 Input = BaseModel | Mapping[str, Any] | Callable[..., Any]
 """The input of a run, or a function that makes it; its parameters name the nodes that it needs."""
@@ -32,6 +32,60 @@ class ContinueAsNew(Task):
 
     def __repr__(self) -> str:
         return f"ContinueAsNew({self.id!r})"
+
+
+class Subflow(Task):
+    """Another run, of a workflow or pack, whose output is this node's.
+
+    It is a run of its own, with its own history, worktree and branch, from the files as the workspace here has them.
+    What it waits for, this run waits for; a cancel of this run cancels it; its failure is the node's.
+
+    Args:
+        id: unique in the plan, stable between renders, made from data.
+        workflow: a pack, or the path of a workflow file, as `smithers up` takes it, below the top of the checkout.
+        input: its input, or a function that makes it.
+        output: model of the output; without one it is plain JSON.
+        of: the node of the other run whose output is taken; default: the output that was written last.
+    """
+
+    __slots__ = ("of", "workflow")
+
+    def __init__(  # noqa: PLR0913 - all of them keywords, as for Task
+        self,
+        id: str,
+        workflow: str,
+        input: Input | None = None,
+        *,
+        output: type[BaseModel] | None = None,
+        of: str | None = None,
+        needs: str | Iterable[str] = (),
+        skip_if: bool = False,
+        continue_on_fail: bool = False,
+        needs_approval: bool | str | NeedsApproval = False,
+        label: str | None = None,
+    ) -> None:
+        super().__init__(
+            id,
+            call=_giving(input or {}),
+            output=output,
+            needs=needs,
+            retries=0,
+            skip_if=skip_if,
+            continue_on_fail=continue_on_fail,
+            needs_approval=needs_approval,
+            label=label,
+            depth=3,
+        )
+        self.output = output  # not what the function that makes the input returns
+        self.workflow = workflow
+        self.of = of
+
+    @property
+    def kind(self) -> TaskKind:
+        return "child"
+
+    def __repr__(self) -> str:
+        return f"Subflow({self.id!r})"
 
 
 def _giving(input: Input) -> Callable[..., Any]:

@@ -63,7 +63,7 @@ class Budget:
     tokens: int | None = None
 
 
-TaskKind = Literal["agent", "run", "call", "value", "land", "question", "signal", "timer"]
+TaskKind = Literal["agent", "run", "call", "value", "land", "question", "signal", "timer", "child"]
 
 
 OnDeny = Literal["fail", "continue", "skip"]

@@ -9,9 +9,9 @@ from typing import Literal
 from smithers_git.core import asking, regions, waiting
 from smithers_git.core import events as ev
 from smithers_git.core.failure_nodes import Region
-from smithers_git.core.flow_nodes import ContinueAsNew
+from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
 from smithers_git.core.nodes import Approval, Loop, Node, Parallel, Task
-from smithers_git.core.parts import RegionState
+from smithers_git.core.parts import RegionState, WaitState
 from smithers_git.core.plan import Item, LoopItem, Plan, gate_of, regions_between
 from smithers_git.core.state import State
 from smithers_git.core.wait_nodes import WaitNode
@@ -19,7 +19,7 @@ from smithers_git.names import TaskKey
 
 Outcome = Literal["done", "open", "failed"]
 
-_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "retry", "machine"})
+_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "child", "retry", "machine"})
 """What can end although nothing runs."""
 
 
@@ -36,7 +36,9 @@ class Wait:
     """Why a node does not go on."""
 
     key: TaskKey
-    kind: Literal["approval", "question", "signal", "timer", "retry", "needs", "slot", "machine", "running", "failed"]
+    kind: Literal[
+        "approval", "question", "signal", "timer", "child", "retry", "needs", "slot", "machine", "running", "failed"
+    ]
     reason: str
     until: float | None = None
 
@@ -255,24 +257,30 @@ def _visit_leaf(walk: _Walk, node: Task | Approval, groups: tuple[_Group, ...]) 
     if known.retry_at is not None and known.retry_at > walk.now:
         _wait(walk, Wait(key, "retry", f"tries again: {known.error}", until=known.retry_at))
         return "open"
-    if isinstance(node, WaitNode):
+    if isinstance(node, WaitNode | Subflow) and (key in state.open_waits or isinstance(node, WaitNode)):
         _look(walk, node, key)
         return "open"
     walk.ready.append((Start(key, item), groups))
     return "open"
 
 
-def _look(walk: _Walk, node: WaitNode, key: TaskKey) -> None:
+def _look(walk: _Walk, node: WaitNode | Subflow, key: TaskKey) -> None:
     """Begin to wait, end a wait that is due, or note that it goes on."""
     wait = walk.state.open_waits.get(key)
     if wait is None:
+        assert isinstance(node, WaitNode)
         walk.decision.events.append(waiting.begin(node, key, walk.now))
         return
-    event = waiting.go_on(node, key, walk.state, walk.now)
+    event = _wake(wait, key, walk.now) if isinstance(node, Subflow) else waiting.go_on(node, key, walk.state, walk.now)
     if event is not None:
         walk.decision.events.append(event)
         return
     _wait(walk, Wait(key, wait.kind, wait.title, until=wait.until))
+
+
+def _wake(wait: WaitState, key: TaskKey, now: float) -> ev.TaskWoken | None:
+    due = wait.until is not None and wait.until <= now
+    return ev.TaskWoken(node=key.node, iteration=key.iteration) if due else None
 
 
 def _wait(walk: _Walk, wait: Wait) -> None:

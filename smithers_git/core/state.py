@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core import events as ev
-from smithers_git.core import fold_approvals, fold_regions, fold_waits
+from smithers_git.core import fold_approvals, fold_flows, fold_regions, fold_waits
 from smithers_git.core.nodes import Budget
 from smithers_git.core.parts import (
     ApprovalState,
@@ -19,7 +19,7 @@ from smithers_git.core.parts import (
     Status,
     WaitState,
 )
-from smithers_git.names import TaskKey, parse_key, run_of
+from smithers_git.names import TaskKey, parse_key
 
 __all__ = [
     "ApprovalState", "LoopState", "NodeState", "SignalState", "SpaceState", "State", "Status", "WaitState", "apply",
@@ -101,7 +101,7 @@ class State:
 
     def waiting(self) -> list[TaskKey]:
         """Approvals that nobody has decided yet, oldest first."""
-        return [key for key, approval in self.approvals.items() if approval.approved is None]
+        return [key for key, one in self.approvals.items() if one.approved is None and key not in self.done]
 
     def matched(self) -> dict[TaskKey, SignalState]:
         """Which signal each waiting node gets: the oldest wait the oldest signal that fits it."""
@@ -187,8 +187,7 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
         space.base = space.commit
     for node in state.nodes.values():  # a conversation belongs to one folder, and a fork has folders of its own
         node.session = node.session_agent = None
-    for key, node in state.nodes.items():  # it goes on as a run of its own, too
-        node.successor = node.successor and run_of(event.run, key, node.successor)
+    fold_flows.fork(state, event.run)
 
 
 def _finished(state: State, event: ev.RunFinished, at: float) -> None:
@@ -234,7 +233,7 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     key, node = _node(state, event)
     node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
     node.agent, node.space, node.retry_at = event.agent, event.space, None
-    node.successor = event.successor
+    node.successor, node.child = event.successor, event.child
     state.running[key] = event.attempt
     state.pauses.discard(key)
     state.interrupted = False
@@ -373,6 +372,7 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.SpaceCreated: _space_created,
     ev.SpaceSaved: _space_saved,
     **fold_approvals.APPLY,
+    **fold_flows.APPLY,
     **fold_regions.APPLY,
     **fold_waits.APPLY,
 }

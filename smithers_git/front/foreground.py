@@ -50,7 +50,7 @@ def conclude(project: Project, state: State, *, as_json: bool) -> None:
         if state.error_hint:
             output.emit(f"  hint: {state.error_hint}")
     for waiting in document["waiting"]:
-        whom = {"signal": "a signal", "timer": "a timer"}.get(waiting["kind"], "a person")
+        whom = {"signal": "a signal", "timer": "a timer", "child": "a run"}.get(waiting["kind"], "a person")
         output.emit(f"  waits for {whom}: {waiting['node']}: {waiting['title']}")
     if state.end is None and state.wake_at is not None:
         output.emit(f"  due by itself at {local(state.wake_at, project.clock.now())}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
 from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Task, Worktree
 from smithers_git.core.plan import Plan
 from smithers_git.core.state import State
@@ -103,6 +104,10 @@ def _what(node: Task | Approval) -> str:
         return f"run {shown(node.run)}"
     if isinstance(node, WaitNode):
         return f"waits for {_AWAITED[node.kind]}{model}"
+    if isinstance(node, Subflow):
+        return f"runs {node.workflow}{model}"
+    if isinstance(node, ContinueAsNew):
+        return "goes on as a new run"
     if node.call is not None:
         return f"call {getattr(node.call, '__name__', node.call)}{model}"
     return f"value {node.value!r}"

@@ -23,7 +23,7 @@ _STYLES: Final = {
     "parked": "red",
 }
 
-_MARKS: Final = {"approval": "?", "question": "?", "signal": " (signal)", "timer": " (timer)"}
+_MARKS: Final = {"approval": "?", "question": "?", "signal": " (signal)", "timer": " (timer)", "child": " (run)"}
 
 
 def show(project: Project, wanted: Sequence[str], *, everything: bool, as_json: bool) -> None:

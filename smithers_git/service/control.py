@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import RunRefused
+from smithers_git.service import children
 from smithers_git.service.append import append
 from smithers_git.service.frames import Chain
 from smithers_git.service.live import end_orphans
@@ -15,7 +17,10 @@ from smithers_git.service.project import Project
 
 
 def cancel(project: Project, run: str, by: str) -> State:
-    """Cancel a run. A live engine ends its tasks, keeps their files and confirms; without one it is done at once."""
+    """Cancel a run, and the runs that it uses.
+
+    A live engine ends its tasks, keeps their files and confirms; without one it is done at once.
+    """
     alive = is_held(project.lock_path(run))
 
     def decide(chain: Chain) -> Sequence[ev.Event]:
@@ -26,6 +31,9 @@ def cancel(project: Project, run: str, by: str) -> State:
     chain = append(project, run, decide)
     if not alive:
         end_orphans(project.run_dir(run))
+    for child in children.still_open(project, chain.state):
+        with suppress(RunRefused):  # it ended meanwhile
+            cancel(project, child, by)
     return chain.state
 
 

@@ -11,6 +11,7 @@ from smithers_git.core import events as ev
 from smithers_git.edge import process
 from smithers_git.edge.lock import is_held
 from smithers_git.names import run_ref
+from smithers_git.service import children
 from smithers_git.service.append import append
 from smithers_git.service.drive import stopped
 from smithers_git.service.frames import Chain
@@ -68,11 +69,15 @@ def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
 def resume(project: Project, run: str, *, accept_change: bool = False, revive: bool = False) -> Detached | None:
     """Let a background engine go on with the run; None when a live engine has it already.
 
+    For a run that another one uses, that one goes on, and so both do.
+
     Args:
         accept_change: go on although the workflow's files have changed.
         revive: go on although the run failed, was cancelled or is paused. It is said in a frame now, not half a second
             later by the engine: a cancel that comes in between must stand.
     """
+    if not revive:
+        run = children.top(project, run)
     if is_held(project.lock_path(run)):
         return None
     if revive:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from smithers_git.core import codec, waiting
 from smithers_git.core import events as ev
-from smithers_git.core.flow_nodes import ContinueAsNew
+from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
 from smithers_git.core.nodes import Approval, Task, wants_workspace
 from smithers_git.core.plan import Item, Plan
 from smithers_git.core.queue_nodes import Land
@@ -57,7 +57,7 @@ class Dispatcher:
         plain, made = Job(self.chain.run, key, attempt, task, None), list[ev.Event]()
         try:
             space, made = self._space(plan, item)
-            plain = replace(plain, space=space, successor=self._successor(task, known, key))
+            plain = replace(plain, space=space, **self._runs(task, known, key))
             arguments = self._arguments(plan, item)
             job = self._job(plain, known, arguments)
         except SmithersError as error:
@@ -72,14 +72,16 @@ class Dispatcher:
             commit=space.commit if space else None,
             session=job.session,
             successor=job.successor,
+            child=job.child,
         )
         return Dispatch(job, (*made, began))
 
-    def _successor(self, task: Task, known: NodeState, key: TaskKey) -> str | None:
-        """The run to continue as; that of the attempt before, so that a crash never begins a second one."""
-        if not isinstance(task, ContinueAsNew):
-            return None
-        return known.successor or run_of(self.chain.run, key, str(self.chain.newest))
+    def _runs(self, task: Task, known: NodeState, key: TaskKey) -> dict[str, Any]:
+        """The run that the task begins; that of the attempt before, so that a crash never begins a second one."""
+        if not isinstance(task, ContinueAsNew | Subflow):
+            return {}
+        name, before = ("child", known.child) if isinstance(task, Subflow) else ("successor", known.successor)
+        return {name: before or run_of(self.chain.run, key, str(self.chain.newest))}
 
     def _job(self, plain: Job, known: NodeState, arguments: dict[str, Any]) -> Job:
         task = plain.task
@@ -110,6 +112,8 @@ class Dispatcher:
             trouble=known.error if known.failures else None,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
             successor=plain.successor,
+            child=plain.child,
+            again=known.kind is not None,
         )
 
     def _conversation(self, plain: Job, known: NodeState, agent: str) -> tuple[NodeState, bool]:

@@ -12,7 +12,7 @@ from smithers_git.core.state import State
 from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
-from smithers_git.service import budget, disk, recover, source
+from smithers_git.service import budget, children, disk, recover, source
 from smithers_git.service.engine import Engine, Watcher
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
@@ -81,7 +81,7 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
             budget.require(project, chain.state)
         revive = resume.revive and (stopped(chain.state) or chain.state.interrupted)
         _drive(project, chain, replace(resume, revive=revive), drive)
-    while drive.reason is None and chain.state.end is None and chain.moved():
+    while drive.reason is None and chain.state.end is None and _has_news(project, chain):
         try:
             with owning(project, run, "up"):
                 _drive(project, chain, Resume(revive=False), drive)
@@ -89,6 +89,10 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
             chain.reload()
             break
     return chain.state
+
+
+def _has_news(project: Project, chain: Chain) -> bool:
+    return chain.moved() or bool(children.woken(project, chain.state))
 
 
 def go_through(project: Project, run: str, resume: Resume, drive: Drive) -> State:

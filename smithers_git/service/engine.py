@@ -20,7 +20,7 @@ from smithers_git.core.schedule import Decision, Start, decide
 from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
-from smithers_git.service import approvals, disk, outcome, successor
+from smithers_git.service import approvals, children, disk, outcome, successor
 from smithers_git.service.admission import Admission
 from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
@@ -121,6 +121,8 @@ class Engine:
             return self._wind_down(over.text)
         if decision.start:
             return self._start(decision.start)
+        if self._woken():
+            return True
         wake_at = self.admission.wake(decision.wake_at)
         if not self._flying and (wake_at is None or wake_at - self.project.clock.now() > FAR):
             return False
@@ -278,6 +280,8 @@ class Engine:
                 if self.chain.moved():
                     self._reload()
                     return True
+                if self._woken():
+                    return True
                 why = self.performer.only_waits(len(self._flying)) if self._flying and wake_at is None else None
                 if why is not None:
                     self._stop = f"nothing can land: {why}"
@@ -288,6 +292,13 @@ class Engine:
             self._results.put(result)
             return True
         return True
+
+    def _woken(self) -> bool:
+        """Note which of the runs that this one waits for have moved on; whether any has."""
+        found = children.woken(self.project, self.chain.state)
+        for event in found:
+            self._add(event)
+        return bool(found)
 
     def _wind_down(self, reason: str) -> bool:
         """End what runs, keep what it left, then say so in a last frame."""

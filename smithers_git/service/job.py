@@ -47,10 +47,24 @@ class Job:
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     cache_key: str | None = None
+    child: str | None = None
+    """The run that a Subflow uses."""
+    again: bool = False
+    """The task failed before, and a person wants it to go on."""
     successor: str | None = None
     """The run to continue as, for a task that asks for that."""
     wish: Wish | None = None
     """What a Land task wants to land."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """What the run waits for that a Subflow uses."""
+
+    run: str
+    tip: str
+    title: str
+    until: float | None
 
 
 @dataclass(slots=True)
@@ -77,5 +91,7 @@ class Result:
     """Taken over from an earlier attempt with the same definition on the same files."""
     full: str | None = None
     """That the disk was full while it was made. When it did not succeed, that is no failure of the task."""
+    suspended: Suspension | None = None
+    """Set when the run that a Subflow uses waits; it has then neither succeeded nor failed."""
     notes: list[str] = field(default_factory=list)
     """What the user should know although the attempt ended well, say a nested repository that no frame covers."""

@@ -37,6 +37,8 @@ class Request:
     cwd: Path = field(default_factory=Path.cwd)
     base: str | None = None
     """The commit to start from; what is checked out when it is None."""
+    caller: tuple[str, str] | None = None
+    """The run, and the node in it, that uses the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def draft(project: Project, request: Request) -> Draft:
         max_concurrency=request.max_concurrency or project.settings.run.max_concurrency,
         check=find_check(project),
         version=smithers_git.__version__,
+        caller=request.caller and request.caller[0],
+        caller_node=request.caller and request.caller[1],
     )
     limit = budget.for_new_run(project, loaded.workflow.budget, request.budget)
     chain = _chain(project, created, limit)

@@ -10,10 +10,10 @@ from smithers_git.core import events as ev
 from smithers_git.core.retry import after_failure
 from smithers_git.names import MAIN
 from smithers_git.service.frames import Chain
-from smithers_git.service.job import Job, Result
+from smithers_git.service.job import Job, Result, Suspension
 from smithers_git.service.project import Project
 
-ENDED: Final = (ev.TaskFinished, ev.TaskFailed, ev.TaskInterrupted)
+ENDED: Final = (ev.TaskFinished, ev.TaskFailed, ev.TaskInterrupted, ev.TaskSuspended)
 
 _CHUNK: Final = 1 << 20
 """Bytes of one transcript file: small enough for every forge, and appended to never."""
@@ -22,6 +22,8 @@ _CHUNK: Final = 1 << 20
 def events(chain: Chain, result: Result, now: float, chance: float) -> list[ev.Event]:
     """The events of an attempt that ended; its output and transcript are handed to the next frame."""
     put_transcript(chain, result.job, result.transcript)
+    if result.suspended is not None:
+        return [_suspended(result, result.suspended)]
     if result.kind is None:
         return [_finished(chain, result)]
     return [_failed(chain, result, now, chance)]
@@ -43,6 +45,20 @@ def _end(result: Result) -> dict[str, object]:
         "usage": result.usage,
         "cost": result.cost,
     }
+
+
+def _suspended(result: Result, found: Suspension) -> ev.TaskSuspended:
+    job = result.job
+    return ev.TaskSuspended(
+        node=job.key.node,
+        iteration=job.key.iteration,
+        attempt=job.attempt,
+        seconds=round(result.seconds, 3),
+        child=found.run,
+        tip=found.tip,
+        title=found.title,
+        until=found.until,
+    )
 
 
 def _finished(chain: Chain, result: Result) -> ev.TaskFinished:

@@ -103,7 +103,7 @@ class Performer:
             result.transcript = live.close()
 
     def _enter(self, job: Job, live: Live, cancel: threading.Event) -> Path:
-        if job.space is None or job.wish is not None:
+        if job.space is None or job.wish is not None or job.child is not None:
             return self.project.worktree
         live.environ |= self.workspaces.address(job.space.name, job.space.port).environ()
         with self._turns[job.space.name]:
@@ -130,6 +130,10 @@ class Performer:
             from smithers_git.service.landing import task as landing
 
             landing.land(self.desk, job.wish, job, result, watch)
+        elif job.child is not None:
+            from smithers_git.service import subflow
+
+            subflow.use(self.project, job, result, watch)
         elif kind == "agent":
             converse(self.project, job, result, folder, watch)
         elif kind == "run":
@@ -141,7 +145,7 @@ class Performer:
 
     def _save(self, job: Job, result: Result) -> None:
         """After every attempt, failed ones included: what it wrote is a commit before anything can touch it."""
-        if job.space is None or job.wish is not None:  # landing reads the commit and never the folder
+        if job.space is None or job.wish is not None or job.child is not None:  # those never enter the folder
             return
         message = commit_message.snapshot(str(job.key), job.attempt, result.kind)
         try:

@@ -27,12 +27,14 @@ class Waiting(NamedTuple):
     title: str
     since: float
     """Unix seconds."""
-    kind: Literal["approval", "question", "signal", "timer"]
+    kind: Literal["approval", "question", "signal", "timer", "child"]
 
     def command(self, run: str) -> str | None:
         """What to type to end it; None for a timer, which ends by itself."""
         if self.kind == "signal":
             return f"smithers signal {run} {self.title}"
+        if self.kind == "child":
+            return f"smithers why {self.title.partition(' ')[0]}"
         verb = {"approval": "approve", "question": "answer"}.get(self.kind)
         return verb and f"smithers {verb} {run} --node {self.node}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -113,8 +114,17 @@ def _relative(path: Path, worktree: Path) -> str:
     return str(path.relative_to(worktree)) if path.is_relative_to(worktree) else str(path)
 
 
+_LOADING: Final = threading.Lock()
+"""Runs that use each other load the same files at the same time, under the same name of a module."""
+
+
 def load(location: Location) -> Source:
     """Load the workflow; raises WorkflowError naming file and line when the file raises or holds no workflow."""
+    with _LOADING:
+        return _load(location)
+
+
+def _load(location: Location) -> Source:
     path = location.folder / location.entry
     name = "smithers_git._packs." + re.sub(r"\W", "_", location.name)
     module = guard(lambda: content.load_module(path, name), location.folder, f"{path} could not be loaded")

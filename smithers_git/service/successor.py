@@ -51,6 +51,8 @@ def _draft(project: Project, chain: Chain, renderer: Renderer, run: str) -> Chai
         check=state.check,
         version=smithers_git.__version__,
         predecessor=chain.run,
+        caller=state.caller,
+        caller_node=state.caller_node,
     )
     new, now = Chain(project.objects, run, project.owner, project.index), project.clock.now()
     limit = budget.for_new_run(project, source.workflow.budget, None)

@@ -17,7 +17,8 @@ from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
 
 Kind = Literal[
-    "approval", "question", "signal", "timer", "retry", "needs", "slot", "running", "failed", "ceiling", "interrupted",
+    "approval", "question", "signal", "timer", "child", "retry", "needs", "slot", "running", "failed", "ceiling",
+    "interrupted",
     "machine", "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
@@ -138,7 +139,7 @@ def _wait(state: State, wait: Wait) -> Blocker:
         details = (*asked.summary.strip().splitlines(), *options)
         text = f"{who} must decide: {asked.title}"
         return Blocker("approval", text, commands, node, asked.requested, asked.until, details)
-    if wait.kind in ("question", "signal", "timer"):
+    if wait.kind in ("question", "signal", "timer", "child"):
         return _outside(state, wait)
     if wait.kind == "running":
         agent = f" of {known.agent}" if known.agent else ""
@@ -158,6 +159,7 @@ def _outside(state: State, wait: Wait) -> Blocker:
         "question": f"a person must answer: {known.title}",
         "signal": f"it waits for the signal {known.title}",
         "timer": "it waits for its time",
+        "child": f"it waits for the run {known.title}",
     }[known.kind]
     details = tuple(known.prompt.splitlines()) if known.prompt != known.title else ()
     return Blocker(known.kind, text, (command,) if command else (), node, known.since, wait.until, details)
