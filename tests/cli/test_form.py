@@ -56,6 +56,7 @@ def run(smithers: Smithers) -> str:
 
 def at_terminal(repo: Path, *argv: str, columns: int = 80) -> pexpect.spawn:
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
+    env["PROMPT_TOOLKIT_NO_CPR"] = "1"  # nobody answers where the cursor is, and each question would wait for that
     words = ["-m", "smithers_git", "answer", *argv]
     return pexpect.spawn(
         sys.executable, words, cwd=str(repo), env=env, dimensions=(40, columns), encoding="utf-8", timeout=30
