@@ -99,9 +99,12 @@ def choose(project: Project, run: str, node: str | None) -> Pending:
 
 
 def _not_waiting(project: Project, run: str, key: TaskKey) -> str:
-    known = project.chain(run).state.approvals.get(key)
+    state = project.chain(run).state
+    known = state.approvals.get(key)
     if known is not None and known.approved is not None:
         return f"{key} of run {run} was already {'approved' if known.approved else 'denied'} by {known.by}"
+    if known is not None and key in state.done:
+        return f"{key} of run {run} was skipped: its workflow does not ask any more"
     if known is not None and asking.expired(known, project.clock.now()):
         return f"{key} of run {run} has expired: nobody decided in time"
     return f"{key} of run {run} does not wait for a decision"
@@ -122,8 +125,8 @@ def decide(project: Project, question: Pending, answer: Answer) -> Chain:
 
     def events(chain: Chain) -> Sequence[ev.Event]:
         known = chain.state.approvals.get(key)
-        open_still = known is not None and known.approved is None and not asking.expired(known, project.clock.now())
-        if chain.state.end is not None or known is None or not open_still:
+        asks = chain.state.end is None and key in chain.state.waiting()
+        if known is None or not asks or asking.expired(known, project.clock.now()):
             raise RunRefused(
                 _not_waiting(project, question.run, key) if chain.state.end is None else f"run {chain.run} has ended",
                 hint=f"smithers inspect {question.run} shows how it stands",

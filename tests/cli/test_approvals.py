@@ -197,6 +197,26 @@ def test_the_rest_of_a_parallel_goes_on_while_a_task_waits_for_its_approval(smit
     assert {one["node"]: one["status"] for one in smithers.json("inspect", run)["nodes"]}["publish"] == "skipped"
 
 
+def test_a_task_that_is_to_be_skipped_meanwhile_does_not_ask_any_more(smithers: Smithers) -> None:
+    body = """\
+    decision = ctx.latest(Decision, "how")
+    return Parallel(
+        Task("publish", run="true", needs_approval=True, skip_if=bool(decision and not decision.approved)),
+        Approval("how", on_deny="continue"),
+        Approval("other"),
+    )
+"""
+    smithers.write(body)
+    flow = smithers.repo / "flow.py"
+    flow.write_text(flow.read_text().replace("import Approval,", "import Approval, Decision,"), encoding="utf-8")
+    run = smithers.up(code=3)
+    smithers("deny", run, "--node", "how", "--no-resume")
+    smithers("up", "--resume", run, code=3)
+
+    assert [one["node"] for one in smithers.json("inspect", run)["waiting"]] == ["other"]
+    assert "does not ask any more" in smithers("approve", run, "--node", "publish", code=1).err
+
+
 # -- by itself
 
 
