@@ -17,7 +17,7 @@ from kit.runs import Smithers
 from kit.starter import Forked
 
 from smithers_git.core.codec import Owner
-from smithers_git.service import notify
+from smithers_git.service import notify, notify_ways
 from smithers_git.service.notify_ledger import TRIES
 from smithers_git.service.project import Project
 
@@ -277,7 +277,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
     smithers: Smithers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smithers.up(body=FAST)
-    monkeypatch.setattr(notify, "LIMIT", 0.4)
+    monkeypatch.setattr(notify_ways, "LIMIT", 0.4)
 
     (told,) = notify.send_due(late(smithers, f"command = 'sleep 60 & echo $! > {tmp_path}/pid; wait'"))
 
@@ -287,7 +287,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
 
 def test_a_server_that_never_answers_is_left(smithers: Smithers, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     smithers.up(body=FAST)
-    monkeypatch.setattr(notify, "LIMIT", 0.2)
+    monkeypatch.setattr(notify_ways, "LIMIT", 0.2)
     site.status = None
 
     (told,) = notify.send_due(late(smithers, f'webhook = "{site.url}"'))

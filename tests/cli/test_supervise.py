@@ -100,6 +100,16 @@ def test_an_answer_that_resumed_nothing_is_found(smithers: Smithers) -> None:
     assert eventually(lambda: over(smithers.repo, run), 30)
 
 
+def test_a_signal_that_resumed_nothing_is_found(smithers: Smithers) -> None:
+    body = '    from smithers_git import Signal\n    return Sequence(Signal("built"), Task("last", value=1))\n'
+    run = smithers.up(body=body, code=3)
+    assert smithers.json("supervise", "--once")["started"] == []
+    smithers("signal", run, "built", "--no-resume")
+
+    assert [one["run"] for one in smithers.json("supervise", "--once")["started"]] == [run]
+    assert eventually(lambda: over(smithers.repo, run), 30)
+
+
 def test_a_parked_run_goes_on_when_there_is_room(smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
     project = Project.open(smithers.repo)
