@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kit import hooked, repos, runs
 from kit.hooked import trigger
 
 from smithers_git.errors import NotTrusted
-from smithers_git.service import detach, triggers
+from smithers_git.service import triggers
 from smithers_git.service.project import Project
 
 DAY = 86_400.0
@@ -32,13 +31,7 @@ def nightly(smithers: runs.Smithers) -> Project:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs that were handed to a background engine, which is not started here."""
-    found: list[str] = []
-
-    def resume(_project: Project, run: str, **_options: Any) -> None:
-        found.append(run)
-
-    monkeypatch.setattr(detach, "resume", resume)
-    return found
+    return hooked.no_engines(monkeypatch)
 
 
 def test_a_schedule_is_added_listed_and_removed_and_comments_stay(smithers: runs.Smithers) -> None:

@@ -10,13 +10,17 @@ import pytest
 from kit import hooked, repos, runs
 from kit.hooked import git, save, trigger
 
+from smithers_git.core.hook_record import HookRecord, occasions
+from smithers_git.edge.git import hook
+
 AFTER = trigger("after", "post-commit")
 
 
 @pytest.fixture
 def repo(smithers: runs.Smithers) -> Path:
-    """A repository with a trigger that nobody trusts yet: hooks fire, and nothing runs."""
+    """A repository with a trigger: hooks fire, and what they leave stays."""
     hooked.set_up(smithers.repo, AFTER)
+    hooked.hold(smithers.repo)
     return smithers.repo
 
 
@@ -28,12 +32,8 @@ def script(path: Path, text: str, mode: int = 0o755) -> Path:
 
 
 def fired(repo: Path) -> bool:
-    """Whether the last commit was noted; what was noted is gone again."""
-    said = hooked.settled(repo, 1)
-    log = hooked.common(repo) / "smithers" / "hooks.log"
-    if log.exists():
-        log.unlink()
-    return "not trusted" in said or "before the repository is trusted" in said
+    """Whether exactly one hook left something since the last look."""
+    return len(hooked.taken(repo)) == 1
 
 
 def test_install_puts_only_what_triggers_need_and_uninstall_leaves_no_trace(
@@ -46,8 +46,7 @@ def test_install_puts_only_what_triggers_need_and_uninstall_leaves_no_trace(
     assert repos.git(repo, "config", "--get", "core.hooksPath", check=False) == ""
     assert smithers.json("hooks", "install")["hooks"][0]["done"] == "renewed"
     assert smithers.json("hooks", "uninstall")["hooks"][0]["done"] == "removed"
-    after = {name: found for name, found in repos.contents(repo / ".git").items() if not name.startswith("smithers")}
-    assert after == before
+    assert repos.contents(repo / ".git") == before
     assert smithers.json("hooks", "uninstall")["hooks"] == []
 
 
@@ -81,12 +80,12 @@ def test_a_hook_that_was_there_runs_first_with_its_arguments_and_input_and_decid
 def test_a_hook_that_does_not_read_its_input_and_one_killed_by_a_signal_are_as_under_git(
     smithers: runs.Smithers, repo: Path
 ) -> None:
-    hook = script(repo / ".git/hooks/pre-push", "#!/bin/sh\nkill -9 $$\n")
+    own = script(repo / ".git/hooks/pre-push", "#!/bin/sh\nkill -9 $$\n")
     smithers("hooks", "install", "pre-push")
-    assert subprocess.run([hook], cwd=repo, input=b"x" * 200_000).returncode == 128 + 9
-    kept = hook.with_name("pre-push.smithers-kept")
+    assert subprocess.run([own], cwd=repo, input=b"x" * 200_000).returncode == 128 + 9
+    kept = own.with_name("pre-push.smithers-kept")
     script(kept, "#!/bin/sh\nyes | head -1 >/dev/null\n")
-    assert subprocess.run([hook], cwd=repo, input=b"x" * 200_000, timeout=20).returncode == 0
+    assert subprocess.run([own], cwd=repo, input=b"x" * 200_000, timeout=20).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -138,8 +137,8 @@ def test_without_smithers_the_old_hook_still_runs_and_the_rest_is_said(smithers:
     script(repo / ".git/hooks/pre-commit", "#!/bin/sh\nexit 3\n")
     smithers("hooks", "install", "pre-commit", "post-commit")
     for name in ("pre-commit", "post-commit"):
-        hook = repo / ".git/hooks" / name
-        hook.write_text(hook.read_text().replace("hook.py", "gone.py"))
+        path = repo / ".git/hooks" / name
+        path.write_text(path.read_text().replace("hook.py", "gone.py"))
     assert "smithers hooks install" in save(repo, {"a.txt": "x\n"}, code=1)
     assert "smithers hooks install" in git(repo, "commit", "-qnm", "x")
 
@@ -171,10 +170,11 @@ def test_a_commit_in_a_linked_worktree_is_noted_for_that_worktree(
 ) -> None:
     git(repo, "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
     smithers("hooks", "install")
-    smithers("trust")
     save(tmp_path / "side", {"a.txt": "fine\n"})
-    (run,) = hooked.eventually(repo, 1)
-    assert smithers.json("inspect", run)["base"] == repos.git(repo, "rev-parse", "side")
+    (record,) = hooked.taken(repo)
+    assert record["top"] == str(tmp_path / "side")
+    assert record["common"] == str(repo / ".git")
+    assert (record["head"], record["branch"]) == (repos.git(repo, "rev-parse", "side"), "refs/heads/side")
 
 
 def test_a_bare_repository_with_worktrees(
@@ -183,6 +183,7 @@ def test_a_bare_repository_with_worktrees(
     git(tmp_path, "clone", "-q", "--bare", str(repo), "store.git")
     git(tmp_path / "store.git", "worktree", "add", "-q", str(tmp_path / "files"), "main")
     monkeypatch.chdir(tmp_path / "files")
+    hooked.hold(tmp_path / "files")
     (found,) = smithers.json("hooks", "install")["hooks"]
     assert found["path"] == str(tmp_path / "store.git/hooks/post-commit")
     save(tmp_path / "files", {"a.txt": "x\n"})
@@ -233,16 +234,23 @@ def test_what_a_tool_calls_does_what_the_hook_does(smithers: runs.Smithers, repo
     assert fired(repo)
 
 
-def test_pre_commit_gives_a_push_as_variables(smithers: runs.Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names_commits", [True, False])
+def test_pre_commit_gives_a_push_as_variables(
+    smithers: runs.Smithers, monkeypatch: pytest.MonkeyPatch, names_commits: bool
+) -> None:
     repo = smithers.repo
     hooked.set_up(repo, trigger("gate", "pre-push", branches=["main"]))
-    smithers("trust")
+    hooked.hold(repo)
     head = repos.git(repo, "rev-parse", "HEAD")
-    for name, value in (("TO_REF", head), ("FROM_REF", "0" * 40), ("REMOTE_BRANCH", "refs/heads/main")):
+    given = {"LOCAL_BRANCH": "refs/heads/main", "REMOTE_BRANCH": "refs/heads/far", "REMOTE_NAME": "origin"}
+    given |= {"TO_REF": head, "FROM_REF": "f" * 40} if names_commits else {}
+    for name, value in given.items():
         monkeypatch.setenv(f"PRE_COMMIT_{name}", value)
-    done = runs.program(repo, "hooks", "run", "pre-push")
-    assert done.returncode == 0, done.stderr
-    hooked.eventually(repo, 1)
+    assert hook.enter("pre-push", [], b"") == 0
+    (record,) = hooked.taken(repo)
+    (occasion,) = occasions(HookRecord.model_validate(record))
+    assert (occasion.branch, occasion.commit, occasion.remote) == ("far", head, "origin")
+    assert occasion.before == ("f" * 40 if names_commits else "")
 
 
 def test_a_name_that_is_no_hook_and_a_repository_without_triggers_are_told(smithers: runs.Smithers) -> None:

@@ -12,6 +12,7 @@ import pytest
 from kit import hooked, repos, runs
 from kit.hooked import git, install, save, trigger
 
+from smithers_git.core.hook_record import HookRecord, occasions
 from smithers_git.edge.git import hook
 
 
@@ -42,15 +43,20 @@ def test_a_commit_starts_a_run_on_that_commit_and_returns_before_it_begins(smith
     assert document["base"] == head
 
 
-def test_the_same_commit_has_one_run_however_often_hooks_fire(smithers: runs.Smithers, repo: Path) -> None:
+def test_the_same_commit_has_one_run_however_often_hooks_fire(
+    smithers: runs.Smithers, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooked.no_engines(monkeypatch)
     hooked.set_up(repo, trigger("after", "post-commit"))
+    hooked.hold(repo)
     install(smithers)
     save(repo, {"a.txt": "fine\n"})
     again = [subprocess.Popen([repo / ".git/hooks/post-commit"], cwd=repo) for _ in range(3)]
     assert [process.wait(30) for process in again] == [0, 0, 0]
-    said = hooked.settled(repo, 4)
+    said = hooked.drain(smithers, repo)
     assert said.count("has been there before") == 3, said
-    assert len(hooked.eventually(repo, 1)) == 1
+    assert len(hooked.run_names(repo)) == 1
+    assert hooked.taken(repo) == []
 
 
 def test_git_waits_for_a_verdict_and_a_no_keeps_the_commit_away(smithers: runs.Smithers, repo: Path) -> None:
@@ -70,13 +76,16 @@ def test_git_waits_for_a_verdict_and_a_no_keeps_the_commit_away(smithers: runs.S
 
 def test_a_gate_looks_at_a_copy_of_the_index(smithers: runs.Smithers, repo: Path) -> None:
     hooked.set_up(repo, trigger("gate", "pre-commit"))
-    install(smithers, trust=False)
+    hooked.hold(repo)
+    install(smithers)
     repos.write(repo, {"a.txt": "bad\n", "README.md": "unstaged\n"})
     git(repo, "add", "a.txt")
     before = (repo / ".git/index").read_bytes()
     subprocess.run([repo / ".git/hooks/pre-commit"], cwd=repo, check=True)
     assert (repo / ".git/index").read_bytes() == before
-    hooked.settled(repo, 1)
+    (record,) = hooked.taken(repo)
+    assert repos.git(repo, "show", f"{record['tree']}:a.txt") == "bad"
+    assert repos.git(repo, "show", f"{record['tree']}:README.md") == "# Sample"
 
 
 def test_a_verdict_that_takes_too_long_is_a_no_and_says_how_to_go_on(smithers: runs.Smithers, repo: Path) -> None:
@@ -94,33 +103,48 @@ def test_a_push_is_asked_about_the_branch_it_moves_and_not_about_tags(
     repos.git(tmp_path, "init", "-q", "--bare", "far")
     repos.git(repo, "remote", "add", "origin", str(tmp_path / "far"))
     hooked.set_up(repo, trigger("gate", "pre-push", wait=True, branches=["main"]))
+    repos.commit(repo, {"a.txt": "bad\n"})
+    git(repo, "tag", "v1")
+    install(smithers)
+    git(repo, "push", "-q", "origin", "HEAD:main", "v1", code=1)
+    assert repos.git(tmp_path / "far", "for-each-ref") == ""
+    (run,) = hooked.run_names(repo)
+    assert smithers.json("inspect", run)["base"] == repos.git(repo, "rev-parse", "HEAD")
+    git(repo, "push", "-q", "--no-verify", "origin", "main")
+
+
+def test_each_branch_of_a_push_is_one_occasion_and_what_is_deleted_none(
+    smithers: runs.Smithers, repo: Path, tmp_path: Path
+) -> None:
+    repos.git(tmp_path, "init", "-q", "--bare", "far")
+    far = str(tmp_path / "far")
+    hooked.set_up(repo, trigger("gate", "pre-push"))
+    hooked.hold(repo)
     install(smithers)
     git(repo, "tag", "v1")
-    git(repo, "push", "-q", "origin", "v1", "main:other")
-    assert hooked.run_names(repo) == []
-    repos.commit(repo, {"a.txt": "bad\n"})
-    git(repo, "push", "-q", "origin", "HEAD:main", code=1)
-    assert repos.git(tmp_path / "far", "for-each-ref", "refs/heads/main") == ""
-    git(repo, "push", "-q", "--no-verify", "origin", "main")
-    git(repo, "push", "-q", "origin", ":other")
+    git(repo, "push", "-q", far, "v1", "HEAD:one", "HEAD:two")
+    git(repo, "push", "-q", far, ":one")
+    found = [occasions(HookRecord.model_validate(record)) for record in hooked.taken(repo)]
+    assert [sorted(each.branch for each in of) for of in found] == [["one", "two"], []]
 
 
 def test_a_merge_and_a_checkout_of_a_branch_start_runs_and_one_of_files_does_not(
-    smithers: runs.Smithers, repo: Path
+    smithers: runs.Smithers, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hooked.set_up(repo, trigger("merged", "post-merge", paths=["new.py"]), trigger("moved", "post-checkout"))
+    started = hooked.no_engines(monkeypatch)
+    rows = (trigger("merged", "post-merge", paths=["new.py"]), trigger("other", "post-merge", paths=["*.rs"]))
+    hooked.set_up(repo, *rows, trigger("moved", "post-checkout"))
     git(repo, "checkout", "-qb", "side")
     repos.commit(repo, {"new.py": "x = 1\n"})
     git(repo, "checkout", "-q", "main")
     repos.commit(repo, {"main.md": "x\n"})
+    hooked.hold(repo)
     install(smithers)
     git(repo, "merge", "-q", "--no-edit", "side")
     git(repo, "checkout", "-q", "HEAD", "--", "new.py")
     git(repo, "checkout", "-q", "side")
-    said = hooked.settled(repo, 2)
-    assert "trigger merged: run" in said
-    assert said.count("trigger moved: run") == 1, said
-    hooked.eventually(repo, 2)
+    hooked.drain(smithers, repo)
+    assert [run.partition("-")[0] for run in started] == ["merged", "moved"]
 
 
 # -- what they never do
@@ -174,8 +198,9 @@ def test_a_repository_that_only_git_dir_names_is_left_alone_and_its_neighbour_to
     (other / ".git/hooks").mkdir(exist_ok=True)
     script(other / ".git/hooks/post-commit", (repo / ".git/hooks/post-commit").read_text("utf-8"))
     given = {"GIT_DIR": str(other / ".git"), "GIT_WORK_TREE": str(repo)}
+    hooked.hold(other)
     git(repo, "commit", "-q", "--allow-empty", "-m", "x", **given)
-    said = hooked.settled(other, 1)
+    said = smithers("hooks", "run", "--spool", str(other / ".git/smithers/queue-in")).err
     assert f"git worked on {other / '.git'}" in said
     assert hooked.run_names(repo) == hooked.run_names(other) == []
 
@@ -185,6 +210,7 @@ def test_a_repository_that_only_git_dir_names_is_left_alone_and_its_neighbour_to
 
 def test_the_hook_loads_nothing_but_a_handful_of_modules(smithers: runs.Smithers, repo: Path) -> None:
     hooked.set_up(repo, trigger("after", "post-commit"))
+    hooked.hold(repo)
     code = (
         "import sys, runpy; sys.argv = sys.argv[1:]\n"
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
@@ -195,6 +221,7 @@ def test_the_hook_loads_nothing_but_a_handful_of_modules(smithers: runs.Smithers
     assert bare.returncode == 0
     done = subprocess.run(argv, cwd=repo, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert len(hooked.taken(repo)) == 1
     loaded = set(done.stderr.split())
     assert not loaded & {"subprocess", "json", "tomllib", "pydantic", "click", "pygit2", "sqlite3", "smithers_git"}
 
@@ -202,6 +229,7 @@ def test_the_hook_loads_nothing_but_a_handful_of_modules(smithers: runs.Smithers
 def test_the_whole_hook_costs_a_few_times_the_start_of_python(smithers: runs.Smithers, repo: Path) -> None:
     """A ratio, since the machine is busy: 60 ms were 17 for Python alone. It catches an import that costs a second."""
     hooked.set_up(repo, trigger("after", "post-commit"))
+    hooked.hold(repo)
     install(smithers, trust=False)
 
     def best(*argv: str | Path) -> float:
@@ -213,7 +241,7 @@ def test_the_whole_hook_costs_a_few_times_the_start_of_python(smithers: runs.Smi
         return min(took)
 
     assert best(repo / ".git/hooks/post-commit") < 20 * best(sys.executable, "-I", "-S", "-c", "")
-    hooked.settled(repo, 3)
+    assert len(hooked.taken(repo)) == 3
 
 
 def test_whoever_reads_what_git_prints_does_not_wait_for_the_run(smithers: runs.Smithers, repo: Path) -> None:

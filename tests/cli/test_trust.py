@@ -219,13 +219,18 @@ def test_a_schedule_of_a_hostile_repository_is_never_due(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_hostile_input_cannot_leave_its_place(smithers: runs.Smithers, repo: Path, tmp_path: Path) -> None:
+def test_a_hostile_input_cannot_leave_its_place(
+    smithers: runs.Smithers, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A branch whose name is a shell command is text for the workflow, nothing more."""
-    name = f"$(touch${{IFS}}{tmp_path.name}-ran)"
+    hooked.no_engines(monkeypatch)
+    name = "$(touch${IFS}ran)`touch${IFS}ran`;{commit}"
     hooked.set_up(repo, trigger("after", "post-commit", input={"prompt": "{branch}"}))
     git(repo, "checkout", "-qb", name)
-    smithers("hooks", "install", "post-commit")
-    smithers("trust")
+    hooked.hold(repo)
+    hooked.install(smithers, "post-commit")
     save(repo, {"a.txt": "x\n"})
-    (run,) = hooked.eventually(repo, 1)
+    hooked.drain(smithers, repo)
+    (run,) = hooked.run_names(repo)
     assert smithers.json("inspect", run)["input"]["prompt"] == name
+    assert not (repo / "ran").exists()

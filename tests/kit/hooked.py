@@ -9,7 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kit import repos, runs
+
+from smithers_git.service import detach
+from smithers_git.service.project import Project
 
 PACK = '''\
 """Say what was given, and fail on a file that says bad."""
@@ -92,6 +96,36 @@ def status(repo: Path, run: str) -> str:
 def spooled(repo: Path) -> list[str]:
     """What hooks left and nothing has worked off yet."""
     return sorted(path.name for path in (common(repo) / "smithers" / "queue-in").glob("*"))
+
+
+def hold(repo: Path) -> None:
+    """Keep the process behind a hook from starting: what the hook left stays to be looked at, or drained here."""
+    (common(repo) / "smithers" / "hooks.log").mkdir(parents=True)
+
+
+def taken(repo: Path) -> list[dict[str, Any]]:
+    """What hooks left since the last look, in a repository that is held."""
+    found = []
+    for path in sorted((common(repo) / "smithers" / "queue-in").glob("*")):
+        found.append(json.loads(path.read_bytes()))
+        path.unlink()
+    return found
+
+
+def no_engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Start no background engine in this process; the list holds the runs that would have one."""
+    found: list[str] = []
+
+    def resume(_project: Project, run: str, **_options: Any) -> None:
+        found.append(run)
+
+    monkeypatch.setattr(detach, "resume", resume)
+    return found
+
+
+def drain(smithers: runs.Smithers, repo: Path) -> str:
+    """Work off the spool in this process; returns what the log would say."""
+    return smithers("hooks", "run", "--spool", str(common(repo) / "smithers" / "queue-in")).err
 
 
 def settled(repo: Path, lines: int, patience: float = 30.0) -> str:
