@@ -20,7 +20,7 @@ from smithers_git.edge import process
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import SmithersError
-from smithers_git.service import budget, detach, disk, notify, runs, triggers
+from smithers_git.service import budget, children, detach, disk, notify, runs, triggers
 from smithers_git.service.detach import Detached
 from smithers_git.service.frames import Chain, walk
 from smithers_git.service.preview import preview
@@ -32,7 +32,7 @@ AGAIN: Final = 3600.0
 """Seconds after which a run that waits is looked at again although nothing of it has changed: what it waits for may be
 outside of it, and a thousand that wait must not be a load."""
 SOON: Final = 60.0
-"""The same for a run that is parked, or has something in its way."""
+"""The same for a run that is parked, waits for one that it uses, or has something in its way."""
 TAIL: Final = 20
 """Lines of the log that are shown of an engine that dies again and again."""
 
@@ -197,7 +197,8 @@ def _why(project: Project, view: RunView, seen: Seen) -> str | None:
     if why is not None:
         seen.idle_until = None
         return why
-    if seen.blocked is not None or view.status != "waiting":
+    uses = any(wait.kind == "child" for wait in chain.state.open_waits.values())
+    if seen.blocked is not None or uses or view.status != "waiting":
         seen.idle_until = now + SOON
     elif chain.state.wake_at is not None and chain.state.wake_at > now:
         seen.idle_until = min(now + AGAIN, chain.state.wake_at)
@@ -221,6 +222,8 @@ def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | Non
         return None
     if state.running:
         return f"its engine died while {', '.join(str(key) for key in state.running)} ran"
+    if children.woken(project, state):
+        return "a run that it uses has got on"
     assert look.plan is not None
     decision = decide(look.plan, state, now)
     if state.parked is not None:

@@ -110,6 +110,21 @@ def test_a_signal_that_resumed_nothing_is_found(smithers: Smithers) -> None:
     assert eventually(lambda: over(smithers.repo, run), 30)
 
 
+def test_a_run_goes_on_with_the_one_that_it_uses(smithers: Smithers) -> None:
+    use = 'Subflow("inner", workflow="inner.py")'
+    smithers.write(f'    from smithers_git import Subflow\n    return Sequence({use}, Task("last", value=1))\n')
+    smithers.write(ASK, "inner.py")
+    smithers("up", "flow.py", "--run-id", "outer", code=3)
+    project = Project.open(smithers.repo)
+    (inner,) = (run for run in project.tips() if run != "outer")
+    assert smithers.json("supervise", "--once")["started"] == []
+    smithers("approve", inner, "--no-resume")
+
+    assert smithers.json("supervise", "--once")["started"] != []
+    assert eventually(lambda: over(smithers.repo, "outer") and over(smithers.repo, inner), 30)
+    assert smithers.json("supervise", "--once")["started"] == []
+
+
 def test_a_parked_run_goes_on_when_there_is_room(smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
     project = Project.open(smithers.repo)
