@@ -57,6 +57,11 @@ def _region_failed(event: ev.RegionFailed) -> str:
     return "; ".join([f"{node_of(event)} failed: {line}", *ends, "goes on" if event.caught else "fails after that"])
 
 
+def _arrived(event: ev.SignalArrived) -> str:
+    what = f"an answer to {event.answers}" if event.answers else f"signal {event.name}"
+    return f"{what} arrived" + (f" from {event.by}" if event.by else "")
+
+
 _SAY: dict[type, Callable[[Any], str]] = {
     ev.RunCreated: lambda e: f"run of {e.workflow} created",
     ev.RunResumed: lambda e: "run resumed" + (" with a changed workflow" if e.accepted else ""),
@@ -90,7 +95,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.WaitStarted: lambda e: f"{node_of(e)} waits for a {e.kind}: {e.title}",
     ev.WaitResolved: _resolved,
     ev.WaitEnded: lambda e: f"{node_of(e)} {e.reason}" + (f" by {e.by}" if e.by else ""),
-    ev.SignalArrived: lambda e: f"signal {e.name} arrived" + (f" from {e.by}" if e.by else ""),
+    ev.SignalArrived: _arrived,
     ev.SignalRefused: lambda e: f"signal {e.name} was refused: {e.issue}",
     ev.SpaceCreated: lambda e: f"workspace {e.space} created",
     ev.SpaceSaved: lambda e: f"workspace {e.space} saved: {e.reason}",

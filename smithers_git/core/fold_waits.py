@@ -28,9 +28,18 @@ def forget(state: State, key: TaskKey) -> None:
     """Take the wait of `key` back, and the signal that it took, which another wait may then take."""
     state.waits.pop(key, None)
     state.open_waits.pop(key, None)
+    # An answer is not given back: whoever takes a question back wants it to be asked again.
+    state.signals = [one for one in state.signals if one.taken != key or one.answers is None]
     for signal in state.signals:
         if signal.taken == key:
             signal.taken = None
+
+
+def fits(key: TaskKey, wait: WaitState, signal: SignalState) -> bool:
+    """Whether the open wait of `key` can take the signal."""
+    if signal.answers is not None:
+        return wait.kind == "question" and signal.answers == str(key)
+    return wait.kind == "signal" and signal.name == wait.name and wait.correlation in (None, signal.correlation)
 
 
 def withdraw(state: State, asker: TaskKey | None = None) -> None:
@@ -117,7 +126,7 @@ def said(wait: WaitState) -> str:
 
 
 def _arrived(state: State, event: ev.SignalArrived, at: float) -> None:
-    state.signals.append(SignalState(event.id, event.name, event.correlation, event.data, event.by, at))
+    state.signals.append(SignalState(event.id, event.name, event.correlation, event.data, event.by, at, event.answers))
 
 
 def _refused(state: State, event: ev.SignalRefused, at: float) -> None:

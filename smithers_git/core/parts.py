@@ -43,6 +43,8 @@ class NodeState:
     ended: float | None = None
     child: str | None = None
     """The run that a Subflow began."""
+    revive: bool = False
+    """Whether that run goes on although it failed or was cancelled."""
     successor: str | None = None
     """The run to continue as, once the plan is done."""
     continued: bool = False
@@ -131,6 +133,8 @@ class SignalState:
     data: Any
     by: str
     at: float
+    answers: str | None = None
+    """`NODE` or `NODE@ITERATION` of the question, when it is an answer that nobody has checked yet."""
     taken: TaskKey | None = None
     """The wait that took it."""
 

@@ -108,11 +108,10 @@ class State:
         free = [signal for signal in self.signals if signal.taken is None]
         found: dict[TaskKey, SignalState] = {}
         for key, wait in self.open_waits.items() if free else ():
-            for signal in free if wait.kind == "signal" else ():
-                if signal.name == wait.name and wait.correlation in (None, signal.correlation):
-                    found[key] = signal
-                    free.remove(signal)
-                    break
+            signal = next((signal for signal in free if fold_waits.fits(key, wait, signal)), None)
+            if signal is not None:
+                found[key] = signal
+                free.remove(signal)
         return found
 
     @property
@@ -160,6 +159,7 @@ def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
 def _try_again(state: State) -> None:
     """Going on after a failure gives what failed a fresh round: attempts, questions, loops at their ceiling, sagas."""
     fold_regions.try_again(state)
+    fold_flows.revive(state)
     for key, node in state.nodes.items():
         if node.status == "failed" and not node.continued:
             node.status, node.failures, node.retry_at = "pending", 0, None
@@ -282,7 +282,7 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
     _attempt_ended(state, node, key, event)
     node.error, node.kind, node.ended = event.message, event.kind, at
     node.failures += 0 if event.free else 1
-    node.retry_at = None if event.final else event.retry_at
+    node.retry_at, node.revive = None if event.final else event.retry_at, False
     if node.retry_at is not None:
         state.pauses.add(key)
     node.status = "failed" if event.final else "pending"

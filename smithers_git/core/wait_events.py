@@ -83,6 +83,9 @@ class SignalArrived(Record):
     correlation: str | None = None
     data: Any = None
     by: str = ""
+    answers: str | None = None
+    """`NODE` or `NODE@ITERATION` of a question, when it is an answer that was given where no workflow may be run: the
+    engine checks it."""
 
 
 class SignalRefused(Record):

@@ -127,6 +127,7 @@ def _waits(state: State) -> list[dict[str, Any]]:
 def _signal(signal: SignalState) -> dict[str, Any]:
     return {
         "name": signal.name,
+        "answers": signal.answers,
         "correlation": signal.correlation,
         "data": signal.data,
         "by": signal.by,
@@ -214,7 +215,8 @@ def _print_rest(document: dict[str, Any], now: float, state: State) -> None:
         lines.append(f"{key}  {asked.title}  {said[asked.approved]}{note}  ({ago(now - asked.requested)} ago)")
     _section("approvals", lines)
     _section("waits", [_wait_line(str(key), wait, now) for key, wait in state.waits.items()])
-    _section("signals not taken yet", [f"{one.name} from {one.by}" for one in state.signals if one.taken is None])
+    kept = [one for one in state.signals if one.taken is None]
+    _section("not taken yet", [f"{'answer to' if one.answers else 'signal'} {one.name} from {one.by}" for one in kept])
     spaces = []
     for space in document["workspaces"]:
         spaces.append(f"{space['name']}  {space['branch']}  {space['commit'][:12]}")

@@ -53,8 +53,7 @@ def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
         return GoesOn(why=f"the run was left alone; {by_hand}")
     if chain.state.pause_requested:
         return GoesOn(why=f"the run is paused; {by_hand}")
-    if not any(project.lock_path(name).exists() for name in (run, chain.state.parent) if name):
-        # It came with a fetch: its engine, if it has one, is elsewhere, and nobody here has said that its code may run.
+    if not driven_here(project, chain):
         push = f"git push REMOTE {run_ref(run)}"
         return GoesOn(why=f"the run was never driven here; hand it back with: {push}; or {by_hand}")
     seen, told = preview(project, chain), f"smithers why {run} says what to type"
@@ -64,6 +63,14 @@ def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
         changed = ", ".join(seen.changed)
         return GoesOn(why=f"the run cannot go on by itself: its workflow was changed ({changed}); {told}")
     return GoesOn(began=resume(project, run))
+
+
+def driven_here(project: Project, chain: Chain) -> bool:
+    """Whether somebody here has let the run, or the one that it was forked from, run its code.
+
+    One that came with a fetch was not: its engine, if it has one, is elsewhere.
+    """
+    return any(project.lock_path(name).exists() for name in (chain.run, chain.state.parent) if name)
 
 
 def resume(project: Project, run: str, *, accept_change: bool = False, revive: bool = False) -> Detached | None:

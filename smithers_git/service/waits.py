@@ -15,7 +15,7 @@ from smithers_git.core.state import WaitState
 from smithers_git.core.wait_nodes import HumanTask, Signal
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey, parse_key
-from smithers_git.service import runs
+from smithers_git.service import detach, runs
 from smithers_git.service.append import append
 from smithers_git.service.frames import Chain
 from smithers_git.service.preview import preview
@@ -89,6 +89,10 @@ def _open(chain: Chain, key: TaskKey, by: str) -> WaitState:
     wait = chain.state.open_waits.get(key)
     if wait is None or wait.kind != "question" or chain.state.end is not None:
         raise _closed(chain, key)
+    given = chain.state.matched().get(key)
+    if given is not None:
+        said = f"{key} of run {chain.run} was already answered by {given.by}; the run has not looked at that yet"
+        raise RunRefused(said, hint=f"smithers up --resume {chain.run} goes on with it")
     if not may_decide(wait.allowed, by):
         people = ", ".join(wait.allowed)
         raise RunRefused(f"{by} may not answer {key} of run {chain.run}", hint=f"it is for: {people}")
@@ -96,7 +100,12 @@ def _open(chain: Chain, key: TaskKey, by: str) -> WaitState:
 
 
 def asker_node(project: Project, chain: Chain, key: TaskKey) -> HumanTask:
-    """The plan node that asks; raises RunRefused when the workflow cannot say it any more."""
+    """The plan node that asks; raises RunRefused when the workflow cannot say it any more, or may not be asked here."""
+    if not detach.driven_here(project, chain):
+        raise RunRefused(
+            f"run {chain.run} was never driven here, and a form would run its code",
+            hint=f"smithers answer {chain.run} --node {key} --value JSON runs nothing",
+        )
     seen = preview(project, chain)
     if seen.plan is None:
         said = seen.trouble.message if seen.trouble else "there is no plan"
@@ -111,7 +120,10 @@ def asker_node(project: Project, chain: Chain, key: TaskKey) -> HumanTask:
 
 
 def answer(project: Project, question: Question, value: Any, by: str) -> Answered:
-    """Record an answer: exactly one of several that race; the others, and one that does not fit, raise RunRefused."""
+    """Record an answer: exactly one of several that race; the others, and one that does not fit, raise RunRefused.
+
+    Of a run that was never driven here no code is run: whether the answer fits is then judged where the run goes on.
+    """
     key, late = question.key, False
 
     def events(chain: Chain) -> Sequence[ev.Event]:
@@ -122,6 +134,9 @@ def answer(project: Project, question: Question, value: Any, by: str) -> Answere
             return [ev.WaitEnded(node=key.node, iteration=key.iteration, reason="expired")]
         if wait.asker is not None:
             return [ev.WaitResolved(node=key.node, iteration=key.iteration, by=by, reply=_reply(key, wait, value))]
+        if not detach.driven_here(project, chain):
+            id, plain = project.clock.token(12), str(key)
+            return [ev.SignalArrived(id=id, name=key.node, data=value, by=by, answers=plain)]
         node = asker_node(project, chain, key)
         try:
             event = waiting.resolve(node, key, chain.state, value, by)
@@ -185,7 +200,8 @@ def signal(project: Project, run: str, sent: Sent) -> tuple[Chain, TaskKey | Non
         if chain.state.end is not None:
             hint = f"smithers inspect {run} shows how it stands"
             raise RunRefused(f"run {run} is {chain.state.end}: it takes no signals", hint=hint)
-        _refuse_unfit(project, chain, sent)
+        if detach.driven_here(project, chain):  # else the engine looks at it, wherever that is
+            _refuse_unfit(project, chain, sent)
         return [ev.SignalArrived(id=id, name=sent.name, correlation=sent.correlation, data=sent.data, by=sent.by)]
 
     chain = append(project, run, events)

@@ -195,15 +195,46 @@ def test_a_question_that_a_rewind_took_back_is_not_answered(smithers: Smithers) 
     assert f"where of run {run} does not wait for an answer" in said.err
 
 
-def test_a_question_is_answered_in_a_clone_that_fetched_the_run(smithers: Smithers, tmp_path: Path) -> None:
+@pytest.fixture
+def cloned(smithers: Smithers, tmp_path: Path) -> tuple[str, Path]:
+    """A run that asks, in a clone that fetched it and in which its workflow would leave a trace; and that trace."""
+    trace = tmp_path / "ran"
     run = up(smithers, ASK)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(smithers.repo), str(clone))
     git(clone, "fetch", "-q", "origin", "+refs/smithers/*:refs/smithers/*")
+    (clone / "flow.py").write_text(f"open({str(trace)!r}, 'w')\n", encoding="utf-8")
     os.chdir(clone)
-    smithers("answer", run, "--value", '{"place": "north"}', "--no-resume")
+    return run, trace
+
+
+def test_a_fetched_run_is_answered_without_running_anything_of_it(smithers: Smithers, cloned: tuple[str, Path]) -> None:
+    run, trace = cloned
+    said = smithers("answer", run, "--value", '{"place": "north"}')
+    assert "the run was never driven here" in said.err
+    again = smithers("answer", run, "--value", '{"place": "south"}', "--by", "Eve", code=1)
+    assert "already answered by Ada Tester" in again.err
+    assert not trace.exists()
+
+    git(Path.cwd(), "push", "-q", "origin", f"refs/smithers/runs/{run}")
+    os.chdir(smithers.repo)
     smithers("up", "--resume", run)
     assert smithers.json("output", run, "last") == "2 go north"
+
+
+def test_an_answer_from_elsewhere_that_does_not_fit_leaves_the_question_open(
+    smithers: Smithers, cloned: tuple[str, Path]
+) -> None:
+    run, _trace = cloned
+    smithers("answer", run, "--value", '{"place": "west"}')
+    git(Path.cwd(), "push", "-q", "origin", f"refs/smithers/runs/{run}")
+    os.chdir(smithers.repo)
+
+    smithers("up", "--resume", run, code=3)
+
+    (refused,) = smithers.json("events", run, "--type", "signal.refused")["events"]
+    assert refused["issue"] == "place: Input should be 'north' or 'south'"
+    smithers("answer", run, "--value", '{"place": "south"}', "--no-resume")
 
 
 # -- signals
