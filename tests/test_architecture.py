@@ -263,6 +263,7 @@ FILE_LINES, FUNCTION_LINES, PARAMETERS = 400, 60, 5
 MANY_PARAMETERS = {
     "smithers_git/core/nodes.py:Task.__init__": "the options of a task, all of them keywords with a default",
     "smithers_git/core/nodes.py:Approval.__init__": "those of a question to a person, in the same way",
+    "smithers_git/core/flow_nodes.py:Subflow.__init__": "those of another run, in the same way",
     "smithers_git/core/queue_nodes.py:Land.__init__": "those of a landing, in the same way",
     "smithers_git/core/wait_nodes.py:HumanTask.__init__": "those of a question, in the same way",
     "smithers_git/core/wait_nodes.py:Signal.__init__": "those of a signal, in the same way",

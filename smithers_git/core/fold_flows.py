@@ -18,6 +18,7 @@ def _suspended(state: State, event: ev.TaskSuspended, at: float) -> None:
     key = TaskKey(event.node, event.iteration)
     node = state.nodes[key]
     node.status, node.ended, node.seconds = "waiting", at, node.seconds + event.seconds
+    node.revive = False
     state.running.pop(key, None)
     state.waits[key] = state.open_waits[key] = WaitState(
         "child", f"{event.child} ({event.title})", at, until=event.until, name=event.child, tip=event.tip
@@ -28,6 +29,12 @@ def _woken(state: State, event: ev.TaskWoken, at: float) -> None:
     key = TaskKey(event.node, event.iteration)
     fold_waits.forget(state, key)
     state.nodes[key].status = "pending"
+
+
+def revive(state: State) -> None:
+    """A person has this run go on after its end: the runs that it uses do, too, if they failed or were cancelled."""
+    for key, node in state.nodes.items():
+        node.revive = node.child is not None and key not in state.done
 
 
 def fork(state: State, run: str) -> None:

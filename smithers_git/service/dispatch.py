@@ -113,7 +113,7 @@ class Dispatcher:
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
             successor=plain.successor,
             child=plain.child,
-            again=known.kind is not None,
+            revive=known.revive,
         )
 
     def _conversation(self, plain: Job, known: NodeState, agent: str) -> tuple[NodeState, bool]:

@@ -49,8 +49,8 @@ class Job:
     cache_key: str | None = None
     child: str | None = None
     """The run that a Subflow uses."""
-    again: bool = False
-    """The task failed before, and a person wants it to go on."""
+    revive: bool = False
+    """Whether that run goes on although it failed or was cancelled."""
     successor: str | None = None
     """The run to continue as, for a task that asks for that."""
     wish: Wish | None = None

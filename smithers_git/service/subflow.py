@@ -7,13 +7,14 @@ When that run waits for something, so does the task, and no process does.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from smithers_git.core.describe import describe
 from smithers_git.core.flow_nodes import Subflow
 from smithers_git.core.state import State
-from smithers_git.errors import RunBusy, SmithersError
-from smithers_git.service import children, drive, launch, runs
+from smithers_git.errors import RunBusy, RunRefused, SmithersError
+from smithers_git.service import children, control, drive, launch, runs
 from smithers_git.service.drive import Drive, Resume
 from smithers_git.service.engine import Watcher
 from smithers_git.service.frames import Chain
@@ -51,6 +52,10 @@ def use(project: Project, job: Job, result: Result, watch: Watch) -> None:
         result.message = f"subflow {state.run} " + (f"failed: {state.error}" if state.end == "failed" else "cancelled")
     elif watch.cancel.is_set():
         result.kind, result.message = "cancelled", f"subflow {state.run} was interrupted"
+        by = own.chain(job.run).state.cancel_requested
+        if by is not None:  # here too: whoever asked for it may have met an engine that was about to end
+            with suppress(RunRefused):  # it is done already
+                control.cancel(own, state.run, by)
     else:
         title, until = _waits(state)
         result.suspended = Suspension(state.run, tip, title, until)
@@ -90,8 +95,8 @@ def _drive(project: Project, job: Job, watch: Watch) -> tuple[State, str]:
     try:
         while True:
             try:
-                # Revived only after this node failed: a cancel of the other run that nobody has answered stands.
-                state = drive.go_through(project, str(job.child), Resume(revive=job.again), driving)
+                # Revived only with this run: a cancel of the other one alone stands.
+                state = drive.go_through(project, str(job.child), Resume(revive=job.revive), driving)
                 newest = project.chain(state.run)
                 if newest.state.number == state.number or driving.reason is not None:
                     return state, str(newest.tip)

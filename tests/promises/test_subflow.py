@@ -241,3 +241,17 @@ def test_a_run_that_goes_on_as_a_new_one_gives_the_output_of_the_last(smithers: 
     path.write_text("from smithers_git import ContinueAsNew\n" + path.read_text())
     up(smithers)
     assert smithers.json("output", "outer", "after") == 2
+
+
+def test_a_cancel_of_the_other_run_alone_fails_the_node_and_stands_until_this_run_is_resumed(
+    smithers: Smithers,
+) -> None:
+    write(smithers, ASKING, "inner.py")
+    up(smithers, code=3)
+    child = child_of(smithers)
+    smithers("cancel", child, code=None)
+    said = smithers.json("up", "--resume", "outer", code=1)
+    assert said["error"] == f"inner failed: subflow {child} cancelled"
+    assert state_of(smithers, child).end == "cancelled"
+    smithers.json("up", "--resume", "outer", code=3)
+    assert (state_of(smithers, child).end, child_of(smithers)) == (None, child)
