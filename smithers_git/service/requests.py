@@ -47,7 +47,8 @@ def refuse_stale(project: Project, chain: Chain, key: TaskKey, seen: str) -> Non
         if _tree(project, known.commit) != _tree(project, commit):
             raise Stale(f"the files of {space} were changed after {key} of run {run} was asked", hint=again)
         changed = _edited(project, chain, space, known.commit)
-        if changed:
+        # Not when the run went on while we looked: it may be its own work, and the decision is judged anew anyway.
+        if changed and not chain.moved():
             names = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
             path = project.workspaces(run).path(space)
             raise Stale(f"{names} in {path} changed after {key} of run {run} was asked", hint=again)

@@ -13,6 +13,9 @@ from kit.repos import git
 from kit.runs import Engine, Smithers, hold
 
 from smithers_git.core import events as ev
+from smithers_git.errors import Stale
+from smithers_git.names import TaskKey
+from smithers_git.service import requests
 from smithers_git.service.append import append
 from smithers_git.service.project import Project
 
@@ -135,6 +138,21 @@ def test_files_that_change_while_it_waits_make_the_answer_stale_until_it_is_aske
     assert "the files of main changed" in again.err
     smithers("approve", run, "--digest", asked(smithers, run)["digest"], "--no-resume")
     assert asked(smithers, run)["approved"] is True
+
+
+def test_what_an_attempt_begins_to_write_while_one_decides_is_no_edit(smithers: Smithers) -> None:
+    run = smithers.up(body=ship(), code=3)
+    project, key = Project.open(smithers.repo), TaskKey("ship")
+    chain = project.chain(run)
+    folder = Path(smithers.json("inspect", run)["workspaces"][0]["path"])
+    (folder / "made.txt").write_text("by an attempt\n", encoding="utf-8")
+    with pytest.raises(Stale, match=r"made\.txt"):
+        requests.refuse_stale(project, chain, key, "")
+
+    append(project, run, lambda _chain: [ev.TaskStarted(node="beside", attempt=1)])
+
+    requests.refuse_stale(project, chain, key, "")  # the state that was read is older than the attempt
+    requests.refuse_stale(project, project.chain(run), key, "")
 
 
 def test_a_request_that_the_workflow_words_anew_is_another_one(smithers: Smithers) -> None:
