@@ -113,7 +113,8 @@ def filled(value: Any, occasion: Occasion) -> Any:
 
 def run_id(trigger: TriggerSettings, occasion: Occasion) -> str:
     """What the run of a trigger is called: the same for the same commit, so that a second one is refused by its ref."""
-    subject = "\0".join((occasion.tree, occasion.message) if occasion.tree else (occasion.commit,))
+    staged = (occasion.tree, occasion.message) if occasion.tree else ()
+    subject = "\0".join((occasion.commit, *staged))
     return f"{trigger.name}-{hashlib.sha256(subject.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
 
 

@@ -205,6 +205,37 @@ def test_a_repository_that_only_git_dir_names_is_left_alone_and_its_neighbour_to
     assert hooked.run_names(repo) == hooked.run_names(other) == []
 
 
+def test_a_commit_from_a_program_without_a_terminal_and_with_next_to_no_environment(
+    smithers: runs.Smithers, repo: Path
+) -> None:
+    """As an editor on a desktop does it: no terminal, no PATH of the shell's, no input at all."""
+    hooked.set_up(repo, trigger("after", "post-commit"), trigger("gate", "pre-commit"))
+    hooked.hold(repo)
+    install(smithers)
+    bare = {"PATH": "/usr/bin:/bin", "HOME": os.environ["HOME"]}
+    argv = ["git", "-C", repo, "commit", "-q", "--allow-empty", "-m", "x"]
+    code = "import os, sys; os.close(0); os.setsid(); os.execvp('git', sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", code, *argv], env=bare, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [record["event"] for record in hooked.taken(repo)] == ["pre-commit", "post-commit"]
+
+
+def test_the_very_first_commit_can_be_asked_about(
+    smithers: runs.Smithers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = hooked.no_engines(monkeypatch)
+    repo = repos.make_repo(tmp_path / "empty", {})
+    monkeypatch.chdir(repo)
+    rows = trigger("gate", "pre-commit", paths=["*.txt"])
+    repos.write(repo, {".smithers/packs/note/workflow.py": hooked.PACK, ".smithers/config.toml": rows})
+    hooked.hold(repo)
+    install(smithers)
+    save(repo, {"a.txt": "fine\n"})
+    hooked.drain(smithers, repo)
+    (run,) = started
+    assert repos.git(repo, "show", f"{smithers.json('inspect', run)['base']}:a.txt") == "fine"
+
+
 # -- the process itself
 
 

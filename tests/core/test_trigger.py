@@ -87,6 +87,8 @@ def test_the_same_commit_has_the_same_run_and_another_one_another() -> None:
 def test_what_is_about_to_be_committed_tells_runs_apart_not_the_commit_before() -> None:
     staged = [Occasion("pre-commit", "main", "a" * 40, tree=letter * 40) for letter in "cd"]
     assert run_id(trigger(), staged[0]) != run_id(trigger(), staged[1])
+    again = Occasion("pre-commit", "main", "b" * 40, tree="c" * 40)
+    assert run_id(trigger(), staged[0]) != run_id(trigger(), again), "the same files are another change elsewhere"
     said = [Occasion("commit-msg", "main", "a" * 40, tree="c" * 40, message=text) for text in ("one", "two")]
     assert run_id(trigger(), said[0]) != run_id(trigger(), said[1])
 
