@@ -83,10 +83,8 @@ def run(event: str | None, arguments: tuple[str, ...], spool: Path | None, recor
         return enter(event, arguments, given)
 
     from smithers_git.front import hooks
-    from smithers_git.service.project import Project
 
-    project = Project.open(Path.cwd())
     if record is not None:
-        return hooks.wait(project, record)
+        return hooks.wait(Path.cwd(), record)
     assert spool is not None
-    return hooks.drain(project, spool)
+    return hooks.drain(Path.cwd(), spool)

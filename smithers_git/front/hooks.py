@@ -12,7 +12,7 @@ from typing import Any, Final
 from smithers_git.clock import iso
 from smithers_git.core.trigger import ASKS, TriggerSettings
 from smithers_git.edge import config, output
-from smithers_git.errors import NotTrusted, UsageError
+from smithers_git.errors import NotTrusted, SmithersError, UsageError
 from smithers_git.front import start, summary
 from smithers_git.front.foreground import signals, watching
 from smithers_git.service import drive, hooks, triggers, trust
@@ -73,8 +73,10 @@ def _hint_at_trust(project: Project) -> None:
 # -- what git started
 
 
-def drain(project: Project, spool: Path) -> int:
+def drain(start: Path, spool: Path) -> int:
     """The process behind a hook: begin what lies in the spool."""
+    hooks.require_spool(spool)
+    project = _open(start, sorted(spool.glob("*.json")))
     log = project.state_dir / "hooks.log"
     with contextlib.suppress(OSError):  # it is only a log
         if log.stat().st_size > _LOG:
@@ -83,8 +85,20 @@ def drain(project: Project, spool: Path) -> int:
     return 0
 
 
-def wait(project: Project, path: Path) -> int:
+def _open(start: Path, records: list[Path]) -> Project:
+    """The project; what was left for one that cannot be served is dropped, it would lie there for ever."""
+    try:
+        return Project.open(start)
+    except SmithersError:
+        for path in records:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def wait(start: Path, path: Path) -> int:
     """The process in the place of a hook: begin what the record sets off, and wait for what is to be waited for."""
+    hooks.require_spool(path.parent)
+    project = _open(start, [path])
     try:
         record = hooks.read(project, path)
     finally:

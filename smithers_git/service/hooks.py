@@ -210,5 +210,11 @@ def read(project: Project, path: Path) -> HookRecord:
     return record
 
 
+def require_spool(folder: Path) -> None:
+    """Raise UsageError unless the folder is a spool: whoever works it off removes what lies in it."""
+    if folder.parts[-2:] != ("smithers", "queue-in"):
+        raise UsageError(f"{folder} is not where hooks leave what they noted", hint="smithers hooks --help")
+
+
 def _waiting(spool: Path) -> list[Path]:
     return sorted(spool.glob("*.json")) if spool.is_dir() else []

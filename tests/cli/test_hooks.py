@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -301,3 +302,30 @@ def test_a_record_that_cannot_be_read_is_said_and_dropped(smithers: runs.Smither
     (spool / "1-1.json").write_text("{", "utf-8")
     assert "1-1.json" in smithers("hooks", "run", "--spool", str(spool)).err
     assert hooked.spooled(repo) == []
+
+
+def test_what_is_left_for_a_repository_that_cannot_be_served_does_not_pile_up(
+    smithers: runs.Smithers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files whose repository only GIT_DIR names: the process behind the hook finds none there."""
+    store, files = tmp_path / "store", tmp_path / "files"
+    repos.make_repo(store)
+    hooked.set_up(store, trigger("after", "post-commit"))
+    hooked.hold(store)
+    git(tmp_path, "clone", "-q", str(store), "files")
+    shutil.rmtree(files / ".git")
+    monkeypatch.setenv("GIT_DIR", str(store / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(files))
+    monkeypatch.chdir(files)
+    assert hook.enter("post-commit", [], b"") == 0
+    spool = store / ".git/smithers/queue-in"
+    assert len(list(spool.iterdir())) == 1
+    assert smithers.json("hooks", "run", "--spool", str(spool), code=1)["error"]["code"] == "repository"
+    assert list(spool.iterdir()) == []
+
+
+def test_no_folder_but_a_spool_is_worked_off(smithers: runs.Smithers, repo: Path) -> None:
+    repos.write(repo, {"data/x.json": "{}"})
+    for argv in (("--spool", "data"), ("--record", "data/x.json")):
+        assert smithers.json("hooks", "run", *argv, code=2)["error"]["code"] == "usage"
+    assert (repo / "data/x.json").exists()
