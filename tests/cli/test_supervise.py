@@ -23,14 +23,14 @@ from kit.starter import Forked
 from smithers_git.clock import SystemClock
 from smithers_git.core import events as ev
 from smithers_git.edge.lock import FileLock, is_held
-from smithers_git.service import engine, launch
+from smithers_git.service import launch
 from smithers_git.service.launch import Request
 from smithers_git.service.project import Project
 
 ASK = '    return Sequence(Approval("ship"), Task("last", run="echo x >> last.txt"))\n'
 WAKE = """\
     from smithers_git import Timer
-    return Sequence(Timer("nap", for_={span}), Task("last", run="echo x >> last.txt"))
+    return Sequence(Timer("nap", for_=3600), Task("last", run="echo x >> last.txt"))
 """
 
 
@@ -79,16 +79,26 @@ def test_a_run_whose_engine_died_goes_on(dead: Smithers) -> None:
 
 
 def test_what_is_due_goes_on_and_not_before(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "FAR", 0.0)  # no process waits for a timer
-    run = smithers.up(body=WAKE.format(span=2), code=3)
-    assert smithers.json("supervise", "--once")["started"] == []
-
+    run = smithers.up(body=WAKE, code=3)
     due = kit.state_of(smithers.repo, run).wake_at
     assert due is not None
-    time.sleep(max(0.0, due - time.time()))
+    assert smithers.json("supervise", "--once")["started"] == []
 
-    assert [one["run"] for one in smithers.json("supervise", "--once")["started"]] == [run]
-    assert eventually(lambda: over(smithers.repo, run), 30)
+    monkeypatch.setattr(SystemClock, "now", lambda _self: due - 1)
+    assert smithers.json("supervise", "--once")["started"] == []
+
+    monkeypatch.setattr(SystemClock, "now", lambda _self: due + 1)
+    assert [one["run"] for one in smithers.json("supervise", "--dry-run")["started"]] == [run]
+
+
+def test_a_limit_that_is_over_lets_the_next_attempt_begin(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = 'Task("one", run="exit 1", retries=1, backoff=Backoff(first=300, jitter=0))'
+    run = smithers.up(body=f"    return {task}\n", code=3)
+    assert smithers.json("supervise", "--once")["started"] == []
+    later = time.time() + 301
+    monkeypatch.setattr(SystemClock, "now", lambda _self: later)
+
+    assert [one["run"] for one in smithers.json("supervise", "--dry-run")["started"]] == [run]
 
 
 def test_an_answer_that_resumed_nothing_is_found(smithers: Smithers) -> None:
@@ -297,7 +307,8 @@ def test_a_run_whose_engine_dies_again_and_again_is_given_up_until_a_person_resu
     assert (quiet["started"], quiet["given_up"]) == ([], [])
 
     dies(Forked(("up", "--resume", "run"), smithers.repo))
-    assert len(look()["started"]) == 1
+    assert eventually(lambda: not is_held(lock), 30)
+    assert len(smithers.json("supervise", "--dry-run")["started"]) == 1
 
 
 # -- races
