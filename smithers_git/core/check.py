@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
@@ -114,7 +114,7 @@ def _wait(node: WaitNode) -> None:
         policies, span = {"on_expiry": node.on_expiry, "on_cancel": node.on_cancel}, node.expires
     elif isinstance(node, Signal):
         policies, span = {"on_timeout": node.on_timeout}, node.timeout
-        if not isinstance(node.name, str) or not node.name.strip() or "\n" in node.name:
+        if not isinstance(node.name, str) or not node.name.strip() or not node.name.isprintable():
             raise refuse(node, f"{node.id!r} has name={node.name!r}", "use one line of text, or leave it out")
     else:
         assert isinstance(node, Timer)
@@ -123,8 +123,12 @@ def _wait(node: WaitNode) -> None:
     for name, policy in policies.items():
         if policy not in ("fail", "skip"):
             raise refuse(node, f"{node.id!r}: {name}={policy!r}", "use 'fail' or 'skip'")
-    if span is not None and span < 0:
-        raise refuse(node, f"{node.id!r} waits for {span:g} seconds", "use 0 or more")
+    if span is not None and not 0 <= span < _AGES:
+        raise refuse(node, f"{node.id!r} waits for {span:g} seconds", "use 0 or more, and less than a thousand years")
+
+
+_AGES: Final = 1000 * 365 * 86400
+"""Seconds. No one waits longer; what is no number at all is not below it either."""
 
 
 def _moment(node: Timer) -> None:
@@ -134,7 +138,8 @@ def _moment(node: Timer) -> None:
     if isinstance(node.until, datetime) and node.until.utcoffset() is None:
         hint = "write datetime(…, tzinfo=timezone.utc), or astimezone()"
         raise refuse(node, f"timer {node.id!r} is due at {node.until}, which has no time zone", hint)
-    if not isinstance(node.until, datetime | int | float | None):
+    number = isinstance(node.until, int | float) and abs(node.until) < _AGES * 10
+    if not (number or isinstance(node.until, datetime | None)):
         raise refuse(node, f"timer {node.id!r} has until={node.until!r}", "give a datetime, or Unix seconds")
 
 

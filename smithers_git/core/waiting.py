@@ -49,8 +49,15 @@ def _schema(node: Task) -> dict[str, Any] | None:
 
 def asked(event: ev.WaitStarted, node: HumanTask, text: str) -> ev.WaitStarted:
     """The question with the text that the person reads."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), node.id)
-    return event.model_copy(update={"prompt": text.strip(), "title": node.title or first[:200]})
+    prompt = readable(text)
+    first = next((line.strip() for line in prompt.splitlines() if line.strip()), node.id)
+    return event.model_copy(update={"prompt": prompt, "title": readable(node.title or first)[:200]})
+
+
+def readable(text: str) -> str:
+    """`text` without what a terminal would obey: a question may come from an agent, or from another repository."""
+    lines = ("".join(c if c.isprintable() else " " for c in line).rstrip() for line in text.splitlines())
+    return "\n".join(lines).strip()
 
 
 Next = ev.WaitResolved | ev.WaitEnded | ev.SignalRefused
@@ -85,11 +92,11 @@ def resolve(node: Task, key: TaskKey, state: State, value: Any, by: str) -> ev.W
 
 
 def fit(node: Task, value: Any) -> Any:
-    """`value` as the node's model has it, as JSON; raises ValidationError."""
+    """`value` as the node's model has it, as JSON; raises ValidationError, ValueError for what JSON cannot hold."""
     if node.output is None:
         return _ANY.dump_python(value, mode="json")
     # Through text, so that a strict model judges JSON (a date is a string there), not Python objects.
-    return node.output.model_validate_json(json.dumps(value)).model_dump(mode="json")
+    return node.output.model_validate_json(json.dumps(value, allow_nan=False)).model_dump(mode="json")
 
 
 def issues(error: ValidationError) -> list[str]:

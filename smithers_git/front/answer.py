@@ -75,9 +75,13 @@ def _parse(text: str, question: Question) -> Any:
     if question.wait.asker is not None:
         return text
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_json)
     except ValueError as error:
         raise UsageError(f"--value is not JSON: {error}", hint=f"say --value '{_sample(question)}'") from None
+
+
+def _no_json(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _sample(question: Question) -> str:
@@ -130,7 +134,7 @@ def _tell(goes: detach.GoesOn, run: str) -> None:
 def signal(project: Project, run: str, name: str, options: Mapping[str, Any]) -> None:
     """Send a signal to a run, and let the run go on when something waited for it."""
     try:
-        data = None if options["data"] is None else json.loads(options["data"])
+        data = None if options["data"] is None else json.loads(options["data"], parse_constant=_no_json)
     except ValueError as error:
         raise UsageError(f"--data is not JSON: {error}", hint='say --data \'{"key": "value"}\'') from None
     run = runs.resolve(project, run)

@@ -216,7 +216,9 @@ def _print_rest(document: dict[str, Any], now: float, state: State) -> None:
     _section("approvals", lines)
     _section("waits", [_wait_line(str(key), wait, now) for key, wait in state.waits.items()])
     kept = [one for one in state.signals if one.taken is None]
-    _section("not taken yet", [f"{'answer to' if one.answers else 'signal'} {one.name} from {one.by}" for one in kept])
+    _section(
+        "not taken yet", [f"{'answer to' if one.answers else 'signal'} {one.name!r} from {one.by}" for one in kept]
+    )
     spaces = []
     for space in document["workspaces"]:
         spaces.append(f"{space['name']}  {space['branch']}  {space['commit'][:12]}")

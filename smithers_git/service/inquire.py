@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from smithers_git.core import events as ev
+from smithers_git.core import waiting
 from smithers_git.core.state import WaitState
 from smithers_git.errors import RunNotFound, RunRefused, UsageError
 from smithers_git.names import TaskKey
@@ -65,14 +66,15 @@ def _free_key(chain: Chain, asker: TaskKey) -> TaskKey:
 
 
 def _question(inquiry: Inquiry, key: TaskKey, asker: TaskKey, attempt: int) -> ev.WaitStarted:
-    first = next(line.strip() for line in inquiry.text.splitlines() if line.strip())
+    prompt = waiting.readable(inquiry.text)
+    first = next((line.strip() for line in prompt.splitlines() if line.strip()), str(key))
     return ev.WaitStarted(
         node=key.node,
         iteration=key.iteration,
         kind="question",
         title=first[:200],
-        prompt=inquiry.text.strip(),
-        choices=list(inquiry.choices),
+        prompt=prompt,
+        choices=[waiting.readable(choice) for choice in inquiry.choices],
         asker=str(asker),
         attempt=attempt,
     )

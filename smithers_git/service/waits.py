@@ -140,9 +140,10 @@ def answer(project: Project, question: Question, value: Any, by: str) -> Answere
         node = asker_node(project, chain, key)
         try:
             event = waiting.resolve(node, key, chain.state, value, by)
-        except ValidationError as error:
+        except ValueError as error:  # a ValidationError is one
+            reasons = waiting.issues(error) if isinstance(error, ValidationError) else [str(error)]
             raise RunRefused(
-                f"the answer does not fit: {'; '.join(waiting.issues(error))}",
+                f"the answer does not fit: {'; '.join(reasons)}",
                 hint=f"the question stays open; its fields are: {fields(node)}",
             ) from error
         assert event.output is not None

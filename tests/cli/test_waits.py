@@ -111,6 +111,8 @@ def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays_open(
 def test_what_is_no_json_is_a_usage_error(smithers: Smithers) -> None:
     run = up(smithers, ASK)
     assert "--value is not JSON" in smithers("answer", run, "--value", "north", code=2).err
+    assert "--value is not JSON" in smithers("answer", run, "--value", '{"people": NaN}', code=2).err
+    assert "--data is not JSON" in smithers("signal", run, "x", "--data", "[Infinity]", code=2).err
 
 
 def test_without_a_terminal_the_form_of_the_answer_is_shown(smithers: Smithers) -> None:
@@ -402,6 +404,19 @@ def test_a_question_of_an_attempt_that_is_over_is_withdrawn(smithers: Smithers) 
     run = up(smithers, body, code=1)
     said = smithers("answer", run, "--node", "make.ask1", "--value", "yes", code=1)
     assert "the attempt of make that asked is over" in said.err
+
+
+def test_a_question_of_a_task_can_be_withdrawn_and_cannot_write_to_the_terminal(smithers: Smithers) -> None:
+    body = """\
+    return Task("make", run=["sh", "-c", r"smithers ask '\x1b[2JDrop it?'; echo code $?"])
+"""
+    (smithers.repo / "flow.py").write_text(HEAD + body.replace('r"', '"'), encoding="utf-8")
+    with Engine(smithers.repo, "flow.py", "--run-id", "r1") as engine:
+        assert eventually(lambda: smithers.json("inbox")["waiting"] != [])
+        assert "\x1b" not in smithers("inbox").out + smithers("why", "r1").out + smithers("inspect", "r1").out
+        smithers("answer", "r1", "--withdraw")
+        assert engine.end() == 0
+    assert "code 4" in smithers.json("output", "r1", "make")["tail"]
 
 
 def test_asking_outside_of_a_task_is_refused(smithers: Smithers) -> None:

@@ -200,6 +200,8 @@ def test_a_retry_wakes_the_run_until_its_attempt_begins():
         (lambda: Timer("t", for_=-1), "waits for -1 seconds"),
         (lambda: Timer("t", until=datetime(2030, 1, 1)), "no time zone"),  # noqa: DTZ001 - that is what is refused
         (lambda: Timer("t", until="tomorrow"), "until='tomorrow'"),
+        (lambda: Timer("t", until=float("nan")), "until=nan"),
+        (lambda: Timer("t", for_=float("inf")), "waits for inf seconds"),
         (lambda: Signal("s", on_timeout="wait"), "on_timeout='wait'"),
         (lambda: Signal("s", name=" "), "name=' '"),
         (lambda: Signal("s", output=int), "output=<class 'int'>"),
