@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kit.processes import eventually
 from kit.repos import git
-from kit.runs import Engine, Smithers, hold
+from kit.runs import Engine, Smithers, hold, program
 
 from smithers_git.core import events as ev
 from smithers_git.errors import Stale
@@ -394,6 +395,20 @@ def test_an_answer_stands_although_the_engine_was_killed(smithers: Smithers, tmp
     smithers("up", "--resume", "run")
 
     assert asked(smithers, "run", "ok")["approved"] is True
+
+
+def test_of_two_answers_at_once_one_counts_and_the_other_hears_of_it(smithers: Smithers) -> None:
+    run = smithers.up(body=ship('mode="select", options=["a", "b"]'), code=3)
+    with ThreadPoolExecutor(2) as pool:
+        words = [("approve", run, "--node", "ship", "--select", option, "--no-resume") for option in ("a", "b")]
+        said = list(pool.map(lambda argv: program(smithers.repo, *argv), words))
+
+    assert sorted(one.returncode for one in said) == [0, 1]
+    loser = next(one for one in said if one.returncode)
+    assert "was already approved by Ada Tester" in loser.stderr
+    winner = "ab"[[one.returncode for one in said].index(0)]
+    assert smithers.json("output", run, "ship")["selected"] == winner
+    assert len(smithers.json("events", run, "--type", "approval.decided")["events"]) == 1
 
 
 # -- signatures
