@@ -135,6 +135,21 @@ def test_a_run_goes_on_with_the_one_that_it_uses(smithers: Smithers) -> None:
     assert smithers.json("supervise", "--once")["started"] == []
 
 
+def test_a_decision_that_another_clone_pushed_is_found(smithers: Smithers, tmp_path: Path) -> None:
+    run = smithers.up(body=ASK, code=3)
+    ref = f"refs/smithers/runs/{run}"
+    git(tmp_path, "clone", "-q", str(smithers.repo), str(tmp_path / "clone"))
+    git(tmp_path / "clone", "fetch", "-q", "origin", f"+{ref}:{ref}")
+    smithers("-C", str(tmp_path / "clone"), "approve", run)
+    os.chdir(smithers.repo)
+    assert smithers.json("supervise", "--once")["started"] == []
+
+    git(tmp_path / "clone", "push", "-q", "origin", ref)
+
+    assert [one["run"] for one in smithers.json("supervise", "--once")["started"]] == [run]
+    assert eventually(lambda: over(smithers.repo, run), 30)
+
+
 def test_a_parked_run_goes_on_when_there_is_room(smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
     project = Project.open(smithers.repo)
@@ -325,6 +340,17 @@ def test_of_many_supervisors_and_a_person_at_once_one_resumes_the_run(dead: Smit
     assert kinds(dead.repo, "run", ev.TaskInterrupted) == 1
     assert kinds(dead.repo, "run", ev.TaskFinished) == 1
     assert git(dead.repo, "show", "refs/smithers/runs/run:code/main/long.txt") == "x"
+
+
+def test_of_an_approval_and_many_supervisors_at_once_one_resumes_the_run(smithers: Smithers) -> None:
+    run = smithers.up(body=ASK, code=3)
+    racing = [Forked(argv, smithers.repo) for argv in (("approve", run), *[("supervise", "--once")] * 5)]
+    for one in racing:
+        assert one.wait(60) == 0
+
+    assert eventually(lambda: over(smithers.repo, run), 30)
+    assert kinds(smithers.repo, run, ev.TaskStarted) == kinds(smithers.repo, run, ev.TaskFinished) == 1
+    assert git(smithers.repo, "show", f"refs/smithers/runs/{run}:code/main/last.txt") == "x"
 
 
 def test_while_another_one_looks_nothing_is_done(dead: Smithers) -> None:
