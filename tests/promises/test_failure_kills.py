@@ -1,4 +1,4 @@
-"""Engines killed in the middle of a compensation, of a finally, of a run within a run; and one that is cancelled there."""
+"""Engines killed while something is undone or another run works, and one that is cancelled there."""
 
 from __future__ import annotations
 
