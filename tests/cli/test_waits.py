@@ -15,7 +15,8 @@ HEAD = """\
 from enum import Enum
 from typing import Literal
 from pydantic import BaseModel, Field
-from smithers_git import CommandResult, Context, HumanTask, Parallel, Poller, Sequence, Signal, Task, Timer, workflow
+from smithers_git import Backoff, CommandResult, Context, HumanTask, Parallel, Poller, Sequence, Signal, Task, Timer
+from smithers_git import workflow
 
 
 class Where(BaseModel):
@@ -352,6 +353,23 @@ def test_a_poller_looks_until_it_is_there(smithers: Smithers, tmp_path: Path) ->
     assert seen.read_text() == "x\n" * 3
     pauses = [one for one in smithers.json("inspect", run)["nodes"] if one["node"] == "wait-for-it.pause"]
     assert [one["status"] for one in pauses] == ["finished", "finished", "skipped"]
+
+
+def test_a_far_retry_has_no_process_either(smithers: Smithers, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    body = f"""\
+    return Task("make", run="test -e {there}", backoff=Backoff(first=600, most=600, jitter=0))
+"""
+    run = up(smithers, body)
+    (listed,) = smithers.json("ps")["runs"]
+    assert (listed["status"], listed["step"]) == ("waiting", "tries again later")
+    assert [one["kind"] for one in smithers.json("why", run)["blockers"]] == ["retry"]
+    there.touch()
+    later = time.time() + 700
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("smithers_git.clock.SystemClock.now", lambda _self: later)
+        assert status(smithers, run) == "interrupted", "it is due, and nobody drives it"
+        smithers("up", "--resume", run)
 
 
 # -- ask
