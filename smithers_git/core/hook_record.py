@@ -22,14 +22,12 @@ class HookRecord(BaseModel):
     event: str
     common: str
     """The git directory that all worktrees share, as git saw it."""
-    git_dir: str
     top: str
     head: str
     branch: str
     """Full name; empty when HEAD is on none."""
     args: list[str]
     stdin: str
-    at: float
     before: str = ""
     tree: str = ""
     message: str = ""

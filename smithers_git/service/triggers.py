@@ -17,8 +17,6 @@ from smithers_git.service import detach, launch, trust
 from smithers_git.service.launch import Request
 from smithers_git.service.project import Project
 
-NO_TRIGGERS: Final = "SMITHERS_NO_TRIGGERS"
-"""Variable that is set for all that a trigger starts: what happens there triggers nothing."""
 _MEMORY: Final = "cron.json"
 
 

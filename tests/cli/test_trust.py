@@ -135,12 +135,12 @@ def hostile(smithers: runs.Smithers, tmp_path: Path) -> Path:
     rows += [trigger(f"w-{event}", event, workflow="implement", wait=True) for event in ("pre-commit", "commit-msg")]
     rows.append(trigger("c", "cron", schedule="* * * * *", workflow="implement"))
     rows.append(f'[worktree]\nsetup = "{touch}"\nteardown = "{touch}"\n')
+    rows.append(f'[agents.claude]\nprogram = "{smithers.repo / "evil.sh"}"\n')
     head = f'check = "{touch}"\n'
-    profile = f'name = "claude"\nprogram = "{repo_file(smithers.repo, "evil.sh")}"\n'
+    profile = f'name = "claude"\nprogram = "{smithers.repo / "evil.sh"}"\n'
     ticket = f'+++\nid = "$(touch {ran})"\ntitle = "`touch {ran}`"\n+++\n'
     files = {
         ".smithers/config.toml": head + "\n".join(rows),
-        ".smithers/agents/claude.toml": profile,
         ".smithers/agents/$(touch ran).toml": profile,
         ".smithers/tickets/a.md": ticket,
         ".smithers/tickets/$(touch ran).md": ticket,
@@ -159,13 +159,11 @@ def hostile(smithers: runs.Smithers, tmp_path: Path) -> Path:
     return smithers.repo
 
 
-def repo_file(repo: Path, name: str) -> str:
-    return str(repo / name)
-
-
+# Not `agents`: whoever asks for the version of each CLI has them started.
 LOOKS = [
     ("--help",), ("ps",), ("ps", "--json"), ("inbox",), ("hooks",), ("cron",), ("trust", "--show"), ("queue",),
-    ("approve", "x"), ("up", "--help"), ("hooks", "install"), ("hooks", "uninstall"), ("gc", "--dry-run"),
+    ("approve", "x"), ("up", "--help"), ("hooks", "install"), ("hooks", "uninstall"), ("gc", "--dry-run"), ("board",),
+    ("init",), ("doctor",), ("supervise", "--once", "--dry-run"), ("answer", "x"),
 ]  # fmt: skip
 
 

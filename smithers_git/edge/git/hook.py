@@ -76,7 +76,6 @@ def fire(event: str, args: list[str], given: bytes) -> int:
         "event": event,
         "args": args,
         "stdin": given.decode("utf-8", "replace"),
-        "at": time.time_ns() / 1e9,
     }
     record |= _more(event, args, str(facts["common"]))
     return _hand_over(record, waits=waits, foreign=foreign)
@@ -84,17 +83,17 @@ def fire(event: str, args: list[str], given: bytes) -> int:
 
 def _facts() -> dict[str, Any] | None:
     """Where we are, as git itself sees it: it may have been told by GIT_DIR. None where there are no files."""
-    code, said = _git("rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel",
+    code, said = _git("rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel",
                       "--local-env-vars", "HEAD", "--symbolic-full-name", "HEAD")  # fmt: skip
     lines = said.split("\n")[:-1]
-    if len(lines) < 4 or not os.path.isabs(lines[2]):  # noqa: PTH117
+    if len(lines) < 3 or not os.path.isabs(lines[1]):  # noqa: PTH117
         return None  # bare
-    foreign = [line for line in lines[3:] if line.startswith("GIT_")]
-    rest = lines[3 + len(foreign) :]
+    foreign = [line for line in lines[2:] if line.startswith("GIT_")]
+    rest = lines[2 + len(foreign) :]
     head, branch = (rest[0], rest[1]) if code == 0 and len(rest) == 2 else ("", "")
     if not branch:  # no commit yet
         branch = _git("symbolic-ref", "-q", "HEAD")[1].strip()
-    return {"common": lines[0], "git_dir": lines[1], "top": lines[2], "local": foreign, "head": head,
+    return {"common": lines[0], "top": lines[1], "local": foreign, "head": head,
             "branch": "" if branch == "HEAD" else branch}  # fmt: skip
 
 
