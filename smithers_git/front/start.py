@@ -63,6 +63,10 @@ def resume(project: Project, name: str, options: Mapping[str, Any]) -> int:
     given = _budget(options)
     if given is not None:
         output.note(f"budget: {budget.shown(budgets.change(project, run, given))}")
+        state = project.chain(run).state
+        if runs.status(project, state) == "running":  # its engine sees the frame, and goes on with that
+            foreground.conclude(project, state, as_json=options["as_json"])
+            return 0
     how = Resume(options["accept_change"], given_input(options), revive=not options["background"])
     if options["detach"]:
         drive.ready(project, run, how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -93,6 +93,7 @@ class Purse:
         self._day = Day(project)
         self._looked: tuple[float, int, float] | None = None
         self._today = Spent()
+        self._blind: set[str] = set()
 
     def look(self, state: State) -> Over | None:
         """The limit that keeps the run from starting anything; None while there is room."""
@@ -103,6 +104,20 @@ class Purse:
         if self.daily == _NONE:
             return None
         return budget.over(self._spent_today(state), self.daily, self.settings.soft, "day")
+
+    def unpriced(self, state: State, told: Sequence[ev.Event]) -> Iterator[str]:
+        """What the person must know of agents that used tokens and named no price: a limit in dollars is blind to them.
+
+        Once for each agent.
+        """
+        if state.budget.usd is None and self.daily.usd is None:
+            return
+        for event in told:
+            if not isinstance(event, ev.TaskFinished | ev.TaskFailed) or event.agent is None or event.agent in self._blind:
+                continue
+            if event.usage is not None and event.cost is None:
+                self._blind.add(event.agent)
+                yield f"{event.agent} names no price: a budget in dollars does not see it, one in tokens does"
 
     def _spent_today(self, state: State) -> Spent:
         now = self.project.clock.now()

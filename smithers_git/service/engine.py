@@ -258,6 +258,8 @@ class Engine:
             self._landed.remove(result)
             for text in result.notes:
                 self.watcher.noted(text)
+        for text in self.purse.unpriced(self.chain.state, told):
+            self.watcher.noted(text)
         self.watcher.recorded(self.chain.state, told, self.chain.state.updated)
         self.announcer.recorded(self.chain.run, told, self.chain.state.updated)
         self.packer.look()

@@ -123,6 +123,33 @@ def test_what_runs_at_the_soft_limit_goes_on_to_its_end(smithers: Smithers, tmp_
     assert "next" not in attempts(smithers, "r")
 
 
+def test_a_raise_reaches_the_engine_that_is_at_work(smithers: Smithers, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    smithers.write(f"""\
+    return Parallel(
+        Task("slow", run={runs.hold(gate)!r}),
+        Sequence(
+            Task("dear", agent="script", output=Change, prompt="1"),
+            Task("next", run="touch next.txt"),
+        ),
+    )
+""")
+    with runs.Engine(smithers.repo, "flow.py", "--run-id", "r", "--budget", "1.2usd") as engine:
+        kit.until(lambda: kit.tip(smithers.repo, "r") and kit.has(smithers.repo, "r", ev.TaskFinished, "dear"), "dear")
+        assert smithers.json("up", "--resume", "r", "--budget", "9usd")["status"] == "running"
+        kit.until(lambda: kit.has(smithers.repo, "r", ev.TaskFinished, "next"), "it goes on by itself")
+        gate.touch()
+        assert engine.end() == 0
+
+
+def test_an_agent_that_names_no_price_is_said_once_when_the_budget_is_in_dollars(smithers: Smithers) -> None:
+    smithers.write(STEPS)
+    runs.play(smithers.repo, PLAY.replace("cost = 1.0\n", ""))
+    said = "script names no price: a budget in dollars does not see it"
+    assert smithers("up", "flow.py", "--budget", "2usd").err.count(said) == 1
+    assert said not in smithers("up", "flow.py", "--budget", "9M").err
+
+
 def test_a_run_that_has_nothing_left_to_start_is_finished_not_parked(smithers: Smithers) -> None:
     smithers.write('    return Task("one", agent="script", output=Change, prompt="1")\n')
     assert smithers.json("up", "flow.py", "--budget", "1usd")["status"] == "finished"
