@@ -140,8 +140,10 @@ def _look(project: Project, memory: Memory, most: int, *, dry_run: bool) -> Look
             found.later.append(run)
         else:
             free -= 1
-            found.started.append(Started(run, why) if dry_run else _start(project, view, seen, why))
-            if not dry_run:
+            if dry_run:
+                found.started.append(Started(run, why))
+            else:
+                _start(project, found, seen, (run, why))
                 memory.save()  # before the next one: a kill here must not forget that this one was started
     return found
 
@@ -192,8 +194,12 @@ def _why(project: Project, view: RunView, seen: Seen) -> str | None:
         return None
     seen.tip = row.tip
     seen.blocked, seen.idle_until = None, now + AGAIN
-    chain = project.chain(row.run)
-    why = _reason(project, chain, seen, now)
+    try:
+        chain = project.chain(row.run)
+        why = _reason(project, chain, seen, now)
+    except SmithersError as error:  # one run that cannot be looked at must not keep all others
+        seen.blocked, seen.idle_until = error.message, now + SOON
+        return None
     if why is not None:
         seen.idle_until = None
         return why
@@ -253,11 +259,17 @@ def _has_room(project: Project, state: State) -> bool:
 # -- starting
 
 
-def _start(project: Project, view: RunView, seen: Seen, why: str) -> Started:
-    seen.started = view.row.tip
-    engine = detach.resume(project, view.row.run)
+def _start(project: Project, found: Look, seen: Seen, started: tuple[str, str]) -> None:
+    """Start an engine for the run that goes on for that reason."""
+    run, why = started
+    try:
+        engine = detach.resume(project, run)
+    except SmithersError as error:
+        found.stuck.append(Stuck(run, error.message))
+        return
+    seen.started = seen.tip
     seen.pid, seen.began = (engine.pid, process.start_time(engine.pid)) if engine else (0, "")
-    return Started(view.row.run, why, engine)
+    found.started.append(Started(run, why, engine))
 
 
 def _is_dead(project: Project, view: RunView, seen: Seen) -> bool:

@@ -215,6 +215,19 @@ def test_no_more_runs_at_once_than_wanted(smithers: Smithers) -> None:
     assert eventually(lambda: over(smithers.repo, "two"), 30)
 
 
+def test_a_run_that_cannot_be_started_does_not_keep_the_others(smithers: Smithers) -> None:
+    for name in ("one", "two"):
+        smithers.up("--run-id", name, body=ASK, code=3)
+        smithers("approve", name, "--no-resume")
+    (smithers.repo / ".git/smithers/runs/one/engine.log").mkdir(parents=True)
+
+    said = smithers.json("supervise", "--once")
+
+    assert [one["run"] for one in said["stuck"]] == ["one"]
+    assert [one["run"] for one in said["started"]] == ["two"]
+    assert eventually(lambda: over(smithers.repo, "two"), 30)
+
+
 def test_in_the_foreground_it_looks_again_and_again_and_its_runs_outlive_it(smithers: Smithers, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     task = f'Task("last", run="""{hold(gate)}""")'
