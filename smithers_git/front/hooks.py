@@ -135,7 +135,7 @@ def _verdict(project: Project, trigger: TriggerSettings, run: str) -> int:
             limit.daemon = True
             limit.start()
             stack.callback(limit.cancel)
-            state = drive.go(project, run, Resume(revive=True), driving)
+            state = drive.go_through(project, run, Resume(revive=True), driving)
     document = summary.run_document(project, state)
     output.note(f"smithers: {trigger.name}: run {run} {document['status']}")
     if state.error and state.end == "failed":
