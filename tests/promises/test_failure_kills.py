@@ -78,3 +78,23 @@ def test_a_cancel_while_the_other_run_works_ends_both(smithers: Smithers) -> Non
     gate.touch()
     smithers.json("up", "--resume", "outer")
     assert list(family(smithers.repo).values()) == ["finished", "finished"]
+
+
+def test_retry_task_begins_a_saga_afresh_that_was_undone(smithers: Smithers) -> None:
+    log, fixed = smithers.repo.parent / "log", smithers.repo.parent / "fixed"
+    step = f"""Step(Task("a", run="echo a >> {log}"), Task("un-a", run="echo un-a >> {log}"))"""
+    write(smithers, f'    return Saga({step}, Step(Task("b", run="test -e {fixed}", retries=0), None))\n')
+    smithers.json("up", "flow.py", "--run-id", "saga", code=1)
+    fixed.touch()
+    smithers("retry-task", "saga", "b")
+    assert smithers.json("up", "--resume", "saga")["status"] == "finished"
+    assert log.read_text().split() == ["a", "un-a", "a"], "what was undone is done again, not only the step that failed"
+
+
+def test_retry_task_is_refused_while_a_saga_is_not_undone_yet(smithers: Smithers) -> None:
+    step = 'Step(Task("a", value=1), Task("un-a", run="false", retries=0))'
+    write(smithers, f'    return Saga({step}, Step(Task("b", run="false", retries=0), None))\n')
+    smithers.json("up", "flow.py", "--run-id", "saga", code=1)
+    refused = smithers("retry-task", "saga", "b", code=1)
+    assert "what it did is not undone yet" in refused.err
+    assert "smithers up --resume saga" in refused.err
