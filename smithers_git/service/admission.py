@@ -95,7 +95,8 @@ class Admission:
         now = self._project.clock.now()
         claim = Claim(agent, self._chain.run, str(start.key), str(self._project.worktree), now)
         ticket = self._line.get(agent)
-        found = self._slots.take(claim, ticket, partial(refusal, self._limits, agent=agent))
+        rule = (lambda _: None) if self._is_covered() else partial(refusal, self._limits, agent=agent)
+        found = self._slots.take(claim, ticket, rule)
         self._asked.add(agent)
         if isinstance(found, Slot):
             self._held[start.key] = found
@@ -110,6 +111,18 @@ class Admission:
             self._noted(f"{start.key} waits for its turn on this machine: {found}")
         ticket.tell(found)
         return False
+
+
+    def _is_covered(self) -> bool:
+        """Whether this run was started by an agent at work, and has none at work itself.
+
+        That agent waits for this run, on its own slot: were it to wait for another one, both could wait for ever.
+        """
+        told = [self._project.environ.get(f"SMITHERS_{name}") for name in ("RUN", "NODE", "ITERATION")]
+        if self._held or None in told:
+            return False
+        outer = (told[0], str(TaskKey(str(told[1]), int(str(told[2])))))
+        return any((claim.run, claim.node) == outer for claim in self._slots.working())
 
 
 def _has_agent(start: Start) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -106,6 +107,21 @@ def test_commands_need_no_slot_and_go_on_although_the_run_may_do_only_one_thing_
     gate.touch()
     holder.wait(0)
     both.wait(0)
+
+
+def test_an_agent_that_starts_a_run_does_not_wait_for_itself(smithers: Smithers, tmp_path: Path) -> None:
+    configure("max_agents = 1")
+    inner = runs.make_repo(tmp_path / "inner")
+    Smithers(inner, smithers._capsys).write(AGENT.replace("work", "deep"))
+    command = f"cd {inner} && {sys.executable} -m smithers_git up flow.py --run-id inner"
+    turns = [
+        f"[[turn]]\nnode = 'work'\nrun = [\"{command}\"]\nanswer = {{ summary = 'outer' }}\n",
+        "[[turn]]\nnode = 'deep'\nanswer = { summary = 'inner' }\n",
+    ]
+    runs.play(smithers.repo, "".join(turns))
+    smithers.write(AGENT.replace('prompt="do it"', 'prompt="do it", timeout=60, retries=0'))
+    assert smithers.json("up", "flow.py")["status"] == "finished"
+    assert kit.state_of(inner, "inner").end == "finished"
 
 
 def test_an_agent_waits_for_memory_and_begins_when_there_is_some(
