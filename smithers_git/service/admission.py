@@ -112,7 +112,6 @@ class Admission:
         ticket.tell(found)
         return False
 
-
     def _is_covered(self) -> bool:
         """Whether this run was started by an agent at work, and has none at work itself.
 

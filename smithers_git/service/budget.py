@@ -113,7 +113,11 @@ class Purse:
         if state.budget.usd is None and self.daily.usd is None:
             return
         for event in told:
-            if not isinstance(event, ev.TaskFinished | ev.TaskFailed) or event.agent is None or event.agent in self._blind:
+            if (
+                not isinstance(event, ev.TaskFinished | ev.TaskFailed)
+                or event.agent is None
+                or event.agent in self._blind
+            ):
                 continue
             if event.usage is not None and event.cost is None:
                 self._blind.add(event.agent)
