@@ -146,6 +146,16 @@ def for_new_run(project: Project, own: Budget | None, given: Budget | None) -> e
     return None if wanted == _NONE else ev.RunBudgeted(usd=wanted.usd, tokens=wanted.tokens, by=_who(project, given))
 
 
+def left(state: State) -> ev.RunBudgeted | None:
+    """What a run that continues as a new one hands on of its budget: else a circle of runs would spend without end."""
+    limit = state.budget
+    if limit == _NONE:
+        return None
+    usd = None if limit.usd is None else max(0.0, round(limit.usd - state.cost, 6))
+    tokens = None if limit.tokens is None else max(0, limit.tokens - state.tokens)
+    return ev.RunBudgeted(usd=usd, tokens=tokens)
+
+
 def _who(project: Project, given: Budget | None) -> str:
     return project.who() if given else ""
 

@@ -144,3 +144,34 @@ def test_a_fork_continues_as_a_run_of_its_own(smithers: Smithers) -> None:
     state = Project.open(smithers.repo).chain("other").state
     assert state.end == "finished"
     assert state.successor not in (None, project.chain("count").state.successor)
+
+
+SPENDING = """\
+from pydantic import BaseModel
+from smithers_git import Context, ContinueAsNew, Sequence, Task, workflow
+
+
+class Request(BaseModel):
+    number: int = 0
+
+
+class Change(BaseModel):
+    summary: str
+
+
+@workflow(input=Request)
+def flow(ctx: Context[Request]):
+    number = ctx.input.number
+    more = ContinueAsNew("again", {"number": number + 1}, needs="work") if number < 3 else None
+    return Sequence(Task("work", agent="script", output=Change, prompt="work"), more)
+"""
+
+
+def test_a_circle_of_runs_spends_one_budget(smithers: Smithers) -> None:
+    (smithers.repo / "flow.py").write_text(SPENDING)
+    runs.play(smithers.repo, '[[turn]]\ncost = 0.4\nusage = { input = 10, output = 5 }\nanswer = { summary = "x" }\n')
+    said = smithers.json("up", "flow.py", "--run-id", "count", "--budget", "1usd", code=None)
+    states = [Project.open(smithers.repo).chain(run).state for run in lineage(Project.open(smithers.repo))]
+    assert [state.budget.usd for state in states[:3]] == [1.0, 0.6, 0.2]
+    assert said["status"] == "parked"
+    assert sum(state.cost for state in states) < 1.3  # the attempt that reaches the limit may go over it
