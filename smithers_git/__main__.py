@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Entry point. What hook managers call at every commit is done before anything heavy is imported: 40 ms, not 200."""
+    """Entry point. What hook managers call at every commit comes before heavy imports: 40 ms and not 200."""
     words = sys.argv[1:]
     if words[:2] == ["hooks", "run"] and words[2:3] and not words[2].startswith("-"):
         from smithers_git.service.hook_entry import enter
