@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit import repos
+
+# Before anybody imports them: their asserts are then as telling as those of a test.
+pytest.register_assert_rewrite("kit.engines", "kit.gates", "kit.journeys", "kit.proofs", "kit.refusals")
+
+from kit import repos  # noqa: E402 - after they were registered
 
 # An allow-list: a new variable on a developer's machine must not be able to change a result.
 _KEPT = {"PATH", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT"}
@@ -67,6 +71,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in list(os.environ):  # a module's fixture may have set one for its own tests
         if name.startswith("SMITHERS_") and not name.startswith("SMITHERS_TEST_"):
             monkeypatch.delenv(name)
+    # Tests set this one in os.environ itself: what monkeypatch knows of, it forgets afterwards.
+    monkeypatch.setenv("SMITHERS_SCRIPT", "")
+    monkeypatch.delenv("SMITHERS_SCRIPT")
     _settle(monkeypatch, folder)
     return folder
 

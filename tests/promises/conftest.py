@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 from kit import runs
-
-pytest.register_assert_rewrite("kit.engines", "kit.gates", "kit.journeys", "kit.proofs", "kit.refusals")
-
-from kit.engines import Engines, engines  # noqa: E402 - after it was registered
+from kit.engines import Engines, engines
 
 
 @pytest.fixture

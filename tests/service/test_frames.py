@@ -301,7 +301,9 @@ def test_a_crash_before_the_ref_leaves_loose_objects_and_no_lie(repo, begin):
     chain = begin()
     tip = chain.tip
     chain.add(ev.TaskFinished(node="a", attempt=1), 2.0)
-    chain._write(frames.FrameData("r", 1, 2.0, OWNER, tuple(chain._pending)))  # and then the power went
+    chain._write(
+        frames.FrameData("r", 1, 2.0, OWNER, tuple(chain._pending)), chain.objects.write_commit
+    )  # and then the power went
     assert again(chain).tip == tip
     assert again(chain).state.number == 0
     assert git(repo, "fsck", "--no-dangling") == ""
