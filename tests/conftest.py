@@ -54,6 +54,8 @@ def _sealed_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("TZ", "UTC")
         patch.setenv("TERM", "dumb")
+        # A real terminal answers at once where its cursor is; that of pexpect never does, and is waited for for 2 s.
+        patch.setenv("PROMPT_TOOLKIT_NO_CPR", "1")
         # Without byte code every process of ours compiles us anew: half a second each.
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setattr(sys, "dont_write_bytecode", False)
