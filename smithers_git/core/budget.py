@@ -125,7 +125,7 @@ def lower(one: Budget, other: Budget) -> Budget:
 def more(spent: Spent, budget: Budget) -> Budget:
     """A budget to suggest: twice as much where there is a limit, and at least twice what is spent."""
     usd = None if budget.usd is None else float(f"{2 * max(budget.usd, spent.usd):.2g}")
-    tokens = None if budget.tokens is None else 2 * max(budget.tokens, round(spent.tokens, -3))
+    tokens = None if budget.tokens is None else 2 * max(budget.tokens, -(-spent.tokens // 1000) * 1000)
     return Budget(usd, tokens)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kit import histories
 from kit.simulate import begin
@@ -76,6 +76,7 @@ def test_a_limit_that_is_set_takes_the_place_of_that_one_only():
     assert budget.lower(Budget(5.0), Budget(9.0, 1000)) == Budget(5.0, 1000)
 
 
+@example(1.0, 0.0, 1, 2)
 @given(st.floats(0.01, 1e4), st.floats(0, 1e4), st.none() | st.integers(1, 10**9), st.integers(0, 10**9))
 def test_a_suggested_budget_leaves_room(usd, spent, tokens, used):
     old = Budget(usd, tokens)
