@@ -8,7 +8,6 @@ kept in the user's own folder, since whatever lies in a repository could be brou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from smithers_git.clock import iso
@@ -33,7 +32,7 @@ class Trust:
 def look(project: Project) -> Trust:
     """How the repository stands, as its `.smithers` is in this checkout now."""
     digest = store.digest(project.worktree)
-    known = store.read(_home(project)).get(_key(project))
+    known = store.read(project.user_state).get(_key(project))
     return Trust("unknown" if known is None else "trusted" if digest in known else "changed", digest)
 
 
@@ -51,7 +50,7 @@ def require(project: Project) -> None:
 def grant(project: Project) -> Trust:
     """Trust the repository as it is now; what was trusted before stays so."""
     digest = store.digest(project.worktree)
-    home = _home(project)
+    home = project.user_state
     with holding(home / "trust.lock", 10.0):
         entries = store.read(home)
         known = entries.setdefault(_key(project), {})
@@ -64,7 +63,7 @@ def grant(project: Project) -> Trust:
 
 def revoke(project: Project) -> bool:
     """Forget that the repository is trusted; returns whether it was in any form."""
-    home = _home(project)
+    home = project.user_state
     with holding(home / "trust.lock", 10.0):
         entries = store.read(home)
         found = entries.pop(_key(project), None)
@@ -80,11 +79,6 @@ def own_content(project: Project) -> dict[str, list[str]]:
         "packs": sorted(n for n, path in content.list_packs(top).items() if path.is_relative_to(top / ".smithers")),
         "agents": sorted(n for n, path in content.list_agents(top).items() if path.is_relative_to(top / ".smithers")),
     }
-
-
-def _home(project: Project) -> Path:
-    home = project.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "smithers"
 
 
 def _key(project: Project) -> str:

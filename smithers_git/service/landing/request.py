@@ -18,7 +18,7 @@ from smithers_git.names import MAIN
 from smithers_git.service import runs
 from smithers_git.service.landing import home
 from smithers_git.service.landing.entries import Change, Terms, Wish, gates, title_of, wish
-from smithers_git.service.landing.line import queues
+from smithers_git.service.landing.line import open_ledger, queues
 from smithers_git.service.project import Project
 
 _HEADS: Final = "refs/heads/"
@@ -141,9 +141,7 @@ def _landed(state: QueueState, run: str) -> bool:
 
 def _tickets(project: Project, branch: str) -> str:
     """What landed on an integration branch so far, as lines of a message."""
-    line = next((one for one in queues(project) if one.target == _HEADS + branch), None)
-    if line is None:
-        return ""
+    line = open_ledger(project, _HEADS + branch).state  # without entries where there is no such queue
     landed = sorted((one for one in line.entries.values() if one.status == "landed"), key=lambda one: one.ended or 0)
     return "\n".join(f"- {commit_message.subject(one.entry.title)}" for one in landed)
 
