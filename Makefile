@@ -68,7 +68,7 @@ soak: $(WHEEL)  ## the long versions of the crash tests
 
 lock: $(READY)  ## renew requirements.lock: names, versions and hashes only
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra sdk --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-config -o requirements.lock
 
 clean:
