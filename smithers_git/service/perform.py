@@ -29,10 +29,10 @@ from smithers_git.edge import process
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.errors import SetupFailed, SmithersError, is_full
 from smithers_git.service import disk
-from smithers_git.service.agent import converse
 from smithers_git.service.job import Job, Result, Space
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
+from smithers_git.service.talk.converse import converse
 
 if TYPE_CHECKING:
     from smithers_git.service.landing.desk import Desk

@@ -19,10 +19,10 @@ from smithers_git.edge import content, process
 from smithers_git.errors import SmithersError
 from smithers_git.names import TaskKey
 from smithers_git.service import pools
-from smithers_git.service.agent import converse
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
+from smithers_git.service.talk.converse import converse
 
 _QUICK: Final = 20.0
 """Seconds for a CLI to tell its version or whether it is logged in; a Node CLI needs about one."""

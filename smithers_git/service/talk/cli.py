@@ -1,0 +1,106 @@
+"""Turns with an agent CLI that is started anew for each: prompt in, output read by the rules of its profile."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+
+from smithers_git.core import command_line
+from smithers_git.core.command_line import Turn
+from smithers_git.core.reply import Reply
+from smithers_git.core.stream import Reader, result_files
+from smithers_git.edge import player, process
+from smithers_git.service.job import Result
+from smithers_git.service.talk.seat import Seat
+from smithers_git.service.talk.talker import account
+
+
+class Cli:
+    """Turns with one agent CLI in one folder."""
+
+    def __init__(self, seat: Seat, result: Result) -> None:
+        self._seat, self._result = seat, result
+        self._session = seat.job.session if self.keeps_conversations else None
+        self._total = seat.job.session_total
+        self.correction = 0
+
+    @property
+    def keeps_conversations(self) -> bool:
+        return self._seat.profile.session.scope != "none"
+
+    @property
+    def can_go_on(self) -> bool:
+        return self._session is not None
+
+    def say(self, prompt: str) -> Reply:
+        """One turn; a conversation that the CLI no longer knows begins anew, once."""
+        reply = self._turn(prompt)
+        if reply.error is not None and reply.error.lost_session and self._session is not None:
+            self._seat.watch.live.report("other", "the conversation is gone; a new one begins")
+            self._session = None
+            reply = self._turn(f"{self._seat.job.prompt}\n\n{prompt}")
+        self._account(reply)
+        return reply
+
+    def _turn(self, prompt: str) -> Reply:
+        program = self._seat.program()
+        if program is None:
+            return self._seat.missing()
+        with self._seat.scratch() as scratch:
+            return self._run(program, prompt, scratch)
+
+    def _run(self, program: str, prompt: str, scratch: Path) -> Reply:
+        seat = self._seat
+        profile, live = seat.profile, seat.watch.live
+        turn = Turn(
+            program=program,
+            prompt=prompt,
+            cwd=str(seat.folder),
+            scratch=str(scratch),
+            python=sys.executable,
+            player=str(Path(player.__file__)),
+            model=seat.own.model,
+            session=self._session,
+            new_session=None if self._session else str(uuid.uuid4()),
+            permission=seat.own.permission,
+            extra=tuple(seat.own.args),
+        )
+        call = command_line.build(profile, turn)
+        if call.prompt_file is not None:
+            (scratch / call.prompt_file[0]).write_text(call.prompt_file[1], "utf-8")
+        env = seat.environ(call, self.correction)
+        reader = Reader(profile, self._total if self._session else None)
+        redactor = seat.redactor(env)
+
+        def output(chunk: bytes) -> None:
+            take(redactor.feed(chunk))
+
+        def take(clean: bytes) -> None:
+            live.write(clean)
+            for event in reader.feed(clean):
+                live.report(event.kind, event.text)
+
+        ended = process.run(seat.launch(call, env), on_output=output, cancel=seat.watch.cancel, on_start=live.started)
+        take(redactor.finish())
+        paths = {name: scratch / name for name in result_files(profile)}
+        files = {name: redactor.text(_read(path)) for name, path in paths.items() if path.is_file()}
+        said = redactor.text(ended.stderr.decode("utf-8", "replace")).encode()
+        return reader.finish(ended.code, said, files, ended=ended.reason, message=ended.message)
+
+    def _account(self, reply: Reply) -> None:
+        result = self._result
+        result.model = self._seat.own.model
+        if reply.session:
+            result.session = self._session = reply.session
+            result.session_total = self._total = reply.total
+        if not self.keeps_conversations:
+            self._session = None
+        account(result, reply)
+
+    def close(self) -> None:
+        """Nothing: every process has ended with its turn."""
+
+
+def _read(path: Path) -> str:
+    return path.read_bytes()[-(4 << 20) :].decode("utf-8", "replace")

@@ -1,0 +1,82 @@
+"""One attempt of an agent: a conversation with it until the answer fits, or it is clear that it will not."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from smithers_git.core import parse
+from smithers_git.core.reply import Failure
+from smithers_git.service import pools
+from smithers_git.service.job import Job, Result
+from smithers_git.service.live import Watch
+from smithers_git.service.project import Project
+from smithers_git.service.talk.cli import Cli
+from smithers_git.service.talk.seat import Seat
+from smithers_git.service.talk.talker import Talker
+
+CORRECTIONS: Final = 3
+"""Times that an answer which does not fit its model goes back to the same conversation; not counted as retries."""
+
+
+def converse(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> None:
+    """Ask the agent, and ask again in the same conversation while its answer does not fit the output model.
+
+    Fills in `result`: value, or kind and message; session, usage and cost in any case.
+    """
+    with closing(_talker(project, job, result, folder, watch)) as talk:
+        _converse(project, job, result, talk, watch)
+
+
+def _talker(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> Talker:
+    """The transport that the agent's profile names."""
+    assert job.agent is not None
+    profile, own = pools.profile(project, job.agent), pools.settings_of(project, job.agent)
+    return Cli(Seat(project, job, folder, watch, profile, own), result)
+
+
+def _converse(project: Project, job: Job, result: Result, talk: Talker, watch: Watch) -> None:
+    assert job.task.output is not None
+    prompt = opening(job, talk)
+    for turn in range(CORRECTIONS + 1):
+        talk.correction = turn
+        reply = talk.say(prompt)
+        if reply.error is not None:
+            result.kind, result.message = reply.error.kind, reply.error.message
+            result.retry_at = _retry_at(project, reply.error)
+            return
+        found = parse.validate(reply.answer, job.task.output)
+        if isinstance(found, parse.Parsed):
+            result.value = found.value.model_dump(mode="json")
+            return
+        wrong = "; ".join(found.issues) if found.found else "there is no JSON in it"
+        result.kind, result.message = "invalid", f"the answer does not fit {job.task.output.__name__}: {wrong}"
+        if turn == CORRECTIONS or watch.cancel.is_set():
+            return
+        watch.live.report("other", f"the answer does not fit: {wrong}")
+        prompt = parse.correction(found, job.task.output)
+        if not talk.can_go_on:  # the agent cannot resume: it needs the whole task again
+            prompt = f"{opening(job, talk)}\n\n{prompt}"
+        result.kind, result.message = None, ""
+
+
+def _retry_at(project: Project, error: Failure) -> float | None:
+    if error.retry_at is not None:
+        return error.retry_at
+    return None if error.retry_after is None else project.clock.now() + error.retry_after
+
+
+def opening(job: Job, talk: Talker) -> str:
+    """The first prompt of an attempt."""
+    assert job.task.output is not None
+    wanted = parse.instructions(job.task.output)
+    goes_on = job.session is not None and talk.keeps_conversations
+    if job.trouble is None and (job.new_pass or not goes_on):
+        return f"{job.prompt}\n\n{wanted}"
+    trouble = (
+        f"The last attempt at this task did not succeed: {job.trouble}" if job.trouble else "You were interrupted."
+    )
+    if goes_on and not job.new_pass:
+        return f"{trouble}\n\nThe files are as you left them. Go on until the task is done.\n\n{wanted}"
+    return f"{job.prompt}\n\n{trouble}\nThe files are as that attempt left them.\n\n{wanted}"

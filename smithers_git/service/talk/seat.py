@@ -1,0 +1,89 @@
+"""Where one attempt of an agent works: its folder, its environment, its limits, and where what it says goes.
+
+Every transport that starts a program starts it from here, so that what holds for one (what it may see of the user's
+environment, what is taken out of its output, how it is watched and ended) holds for all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from smithers_git.core.command_line import Invocation
+from smithers_git.core.profile import Profile
+from smithers_git.core.redact import Redactor, secrets_of
+from smithers_git.core.reply import Failure, Reply
+from smithers_git.core.settings import AgentSettings
+from smithers_git.edge import process
+from smithers_git.service import pools
+from smithers_git.service.job import Job
+from smithers_git.service.live import Watch
+from smithers_git.service.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What every turn of one attempt shares."""
+
+    project: Project
+    job: Job
+    folder: Path
+    """Where the agent works."""
+    watch: Watch
+    profile: Profile
+    own: AgentSettings
+    """What the repository changes in the profile."""
+
+    def program(self) -> str | None:
+        """The agent's program as a path; None when it is not installed."""
+        return pools.program(self.project, self.profile)
+
+    def missing(self) -> Reply:
+        """The reply of an agent whose program is not there."""
+        install = f"; {self.profile.install}" if self.profile.install else ""
+        why = f"{self.profile.name} is not installed (looked for {', '.join(self.profile.program)}{install})"
+        return Reply("", None, None, None, Failure("unstartable", why))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty folder for a `with` block, for the prompt file and for result files."""
+        # Below the run's own folder, so that what a killed engine leaves there is cleared away with the rest.
+        place = self.project.run_dir(self.job.run) / "scratch"
+        place.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=place))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def environ(self, call: Invocation, correction: int) -> dict[str, str]:
+        """The complete environment of the agent's program."""
+        env = process.agent_env(self.project.environ, [*call.env_pass, *self.own.pass_env])
+        env |= {**call.env_set, **self.own.env, **self.watch.live.environ}
+        env["SMITHERS_CORRECTION"] = str(correction)
+        return env
+
+    def redactor(self, env: Mapping[str, str]) -> Redactor:
+        """Takes what must not be stored out of what the agent says."""
+        return Redactor(secrets_of(env))
+
+    def launch(self, call: Invocation, env: Mapping[str, str]) -> process.Launch:
+        """The program with its limits: the task's own, else those of the profile."""
+        task, watchdog, screen = self.job.task, self.profile.watchdog, self.profile.terminal
+        idle = task.idle_timeout if task.idle_timeout is not None else watchdog.idle
+        first = task.idle_timeout if task.idle_timeout is not None else watchdog.first_output
+        return process.Launch(
+            call.argv,
+            self.folder,
+            env,
+            stdin=call.stdin,
+            terminal=process.Terminal(columns=screen.columns, rows=screen.rows) if screen else None,
+            timeout=task.timeout,
+            idle_timeout=idle,
+            first_output=first,
+            stop=tuple(process.StopStep(step.signal, step.wait) for step in self.profile.stop),
+        )
