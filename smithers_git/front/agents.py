@@ -6,6 +6,7 @@ import signal
 import threading
 from dataclasses import asdict
 from types import FrameType
+from typing import Any
 
 from smithers_git.edge import output
 from smithers_git.errors import ExitCode
@@ -16,14 +17,25 @@ from smithers_git.service.project import Project
 from smithers_git.service.prove import Agent, Step
 
 
+def document(project: Project) -> dict[str, Any]:
+    """Every agent and every pool, for a program."""
+    return _document(prove.agents(project), _chains(project))
+
+
+def _document(found: list[Agent], chains: dict[str, list[str]]) -> dict[str, Any]:
+    return {"agents": [{**asdict(agent), "installed": agent.program is not None} for agent in found], "pools": chains}
+
+
+def _chains(project: Project) -> dict[str, list[str]]:
+    names = dict.fromkeys([*pools.ROLES, *project.settings.pools])
+    return {name: pools.expand(project, [name], f"the pool {name!r}") for name in names}
+
+
 def show(project: Project, *, as_json: bool) -> None:
     """Print every agent and every pool."""
-    found = prove.agents(project)
-    names = dict.fromkeys([*pools.ROLES, *project.settings.pools])
-    chains = {name: pools.expand(project, [name], f"the pool {name!r}") for name in names}
+    found, chains = prove.agents(project), _chains(project)
     if as_json:
-        rows = [{**asdict(agent), "installed": agent.program is not None} for agent in found]
-        output.document({"agents": rows, "pools": chains})
+        output.document(_document(found, chains))
         return
     login = {None: "", True: "yes", False: "no"}
     heads = ["AGENT", "INSTALLED", "VERSION", "LOGGED IN", ""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 
 from smithers_git.core.board import COLUMNS, Card, Column
 from smithers_git.edge import output
@@ -26,9 +26,18 @@ _NARROWEST: Final = 18
 _GAP: Final = 2
 
 
+def _look(project: Project, run: str | None) -> View:
+    return board.of_checkout(project) if run is None else board.of_run(project, runs.resolve(project, run))
+
+
+def document(project: Project, run: str | None) -> dict[str, Any]:
+    """The board of a run, or of the checkout when none is named, for a program."""
+    return _document(_look(project, run))
+
+
 def show(project: Project, run: str | None, *, as_json: bool) -> None:
     """Print the board of a run, or of the checkout when none is named."""
-    view = board.of_checkout(project) if run is None else board.of_run(project, runs.resolve(project, run))
+    view = _look(project, run)
     if as_json:
         output.document(_document(view))
         return
@@ -44,7 +53,7 @@ def show(project: Project, run: str | None, *, as_json: bool) -> None:
         output.note(f"next: smithers land {view.onto} brings {plural(view.ahead, 'commit')} onto your branch")
 
 
-def _document(view: View) -> dict[str, object]:
+def _document(view: View) -> dict[str, Any]:
     columns = {name: [card.model_dump() for card in view.cards if card.column == name] for name in COLUMNS}
     return {
         "run": view.run,

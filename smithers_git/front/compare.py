@@ -18,18 +18,25 @@ from smithers_git.service.project import Project
 from smithers_git.service.travel import frame_at
 
 
+def _find(project: Project, run: str, what: str | None, space: str | None) -> list[Comparison]:
+    if what is None:
+        return [since_start(project, run, space or MAIN)]
+    if space:
+        raise UsageError("--space goes without NODE and A..B", hint=f"smithers diff {run} --space {space}")
+    return between(project, run, what) if ".." in what else of_node(project, run, what)
+
+
+def document(project: Project, run: str, what: str | None, space: str | None = None) -> dict[str, Any]:
+    """What a run, a node of it, or the step between two of its frames changed, for a program."""
+    return {"run": run, "comparisons": [_document(project, one) for one in _find(project, run, what, space)]}
+
+
 def show(project: Project, run: str, what: str | None, options: Mapping[str, Any]) -> None:
     """Print what a run, a node of it, or the step between two of its frames changed."""
-    space = options["space"]
-    if what is None:
-        found = [since_start(project, run, space or MAIN)]
-    elif space:
-        raise UsageError("--space goes without NODE and A..B", hint=f"smithers diff {run} --space {space}")
-    else:
-        found = between(project, run, what) if ".." in what else of_node(project, run, what)
     if options["as_json"]:
-        output.document({"run": run, "comparisons": [_document(project, one) for one in found]})
+        output.document(document(project, run, what, options["space"]))
         return
+    found = _find(project, run, what, options["space"])
     stat = options["stat"]
     output.page("\n".join(_text(project, one, stat=stat) for one in found))
 

@@ -16,18 +16,26 @@ from smithers_git.service.history import Branch, branches, frames, is_meant
 from smithers_git.service.project import Project
 
 
+def document(project: Project, run: str) -> dict[str, Any]:
+    """Every frame of a run, and what branches off, for a program."""
+    known = frames(project, run)
+    return _document(run, known, branches(project, run, known))
+
+
+def _document(run: str, known: list[Frame], found: list[Branch]) -> dict[str, Any]:
+    return {
+        "run": run,
+        "frames": [_frame_document(frame) for frame in known],
+        "branches": [_branch_document(branch) for branch in found],
+    }
+
+
 def timeline(project: Project, run: str, *, as_json: bool) -> None:
     """Print every frame of a run, and where forks and the tails that rewinds left go their own way."""
     known = frames(project, run)
     found = branches(project, run, known)
     if as_json:
-        output.document(
-            {
-                "run": run,
-                "frames": [_frame_document(frame) for frame in known],
-                "branches": [_branch_document(branch) for branch in found],
-            }
-        )
+        output.document(_document(run, known, found))
         return
     now = project.clock.now()
     number_width = len(str(known[-1].data.number))

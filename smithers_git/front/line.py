@@ -23,14 +23,20 @@ _STYLES = {
 _DONE = {"eject": "out of the queue", "hold": "held", "resume": "free to go on"}
 
 
+def document(project: Project, branch: str | None, *, everything: bool) -> list[dict[str, Any]]:
+    """One queue, or all when no branch is named, for a program."""
+    return [_document(look(project, target), everything=everything) for target in _targets(project, branch)]
+
+
 def show(project: Project, words: Sequence[str], options: Mapping[str, Any]) -> int:
     """Print one queue, or all; returns the exit code."""
     if len(words) > 1:
         raise UsageError(f"{words[1]!r} is one word too many", hint="smithers queue --help")
-    found = [look(project, target) for target in _targets(project, words[0] if words else options["onto"])]
+    branch = words[0] if words else options["onto"]
     if options["as_json"]:
-        output.document([_document(one, everything=options["everything"]) for one in found])
+        output.document(document(project, branch, everything=options["everything"]))
         return int(ExitCode.DONE)
+    found = [look(project, target) for target in _targets(project, branch)]
     if not found:
         output.emit("no queue yet: smithers land RUN makes one")
     for number, one in enumerate(found):
@@ -44,14 +50,19 @@ def act(project: Project, action: str, words: Sequence[str], options: Mapping[st
     """Eject, hold or resume an entry or a queue; returns the exit code."""
     if len(words) > 1 or (action == "eject" and not words):
         raise UsageError(f"{action} takes one entry", hint=f"smithers queue {action} ENTRY")
-    targets = _targets(project, options["onto"])
-    done = acts.act(project, targets, acts.Act(action, words[0] if words else None, project.who(), options["note"]))
+    done = perform(project, action, words[0] if words else None, options)
     if options["as_json"]:
         output.document({"action": action, "entry": done.entry, "name": done.name, "queue": done.target})
     else:
         what = done.name or f"the queue of {done.target}"
         output.emit(f"{what} is {_DONE[action]}")
     return int(ExitCode.DONE)
+
+
+def perform(project: Project, action: str, entry: str | None, options: Mapping[str, Any]) -> acts.Done:
+    """Eject, hold or resume an entry, or the queue when none is named; `options` say `onto` and `note`."""
+    targets = _targets(project, options["onto"])
+    return acts.act(project, targets, acts.Act(action, entry, project.who(), options["note"]))
 
 
 def _targets(project: Project, branch: str | None) -> list[str]:

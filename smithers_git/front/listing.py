@@ -26,10 +26,21 @@ _STYLES: Final = {
 _MARKS: Final = {"approval": "?", "question": "?", "signal": " (signal)", "timer": " (timer)", "child": " (run)"}
 
 
+def document(project: Project, wanted: Sequence[str], first: int = 0, most: int | None = MOST) -> dict[str, Any]:
+    """Runs for a program, newest first, of the `wanted` statuses (none: all): at most `most` from number `first` on."""
+    views, unreadable = _select(project, wanted)
+    shown = views[first:] if most is None else views[first : first + most]
+    return {"runs": [_document(view) for view in shown], "total": len(views), "unreadable": unreadable}
+
+
+def _select(project: Project, wanted: Sequence[str]) -> tuple[list[RunView], dict[str, str]]:
+    found, unreadable = runs.survey(project)
+    return [view for view in found if not wanted or view.status in wanted], unreadable
+
+
 def show(project: Project, wanted: Sequence[str], *, everything: bool, as_json: bool) -> None:
     """Print the runs, newest first; of the given statuses only, when some are given."""
-    found, unreadable = runs.survey(project)
-    views = [view for view in found if not wanted or view.status in wanted]
+    views, unreadable = _select(project, wanted)
     for run, error in unreadable.items():
         output.note(f"run {run} cannot be read: {error}; see smithers doctor")
     shown = views if everything else views[:MOST]

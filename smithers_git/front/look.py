@@ -15,7 +15,7 @@ from smithers_git.front import summary
 from smithers_git.front.words import count, money
 from smithers_git.names import TaskKey, slug
 from smithers_git.service import requests, runs
-from smithers_git.service.preview import preview
+from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
 
 STYLES: Final = {
@@ -30,13 +30,15 @@ STYLES: Final = {
 }
 
 
-def inspect(project: Project, run: str, *, as_json: bool) -> None:
-    """Print how a run stands, in every part."""
+def document(project: Project, run: str) -> dict[str, Any]:
+    """How a run stands, in every part, for a program."""
     chain = project.chain(run)
-    state = chain.state
-    seen = preview(project, chain)
+    return _document(project, chain.state, preview(project, chain))
+
+
+def _document(project: Project, state: State, seen: Preview) -> dict[str, Any]:
     facts = summary.run_document(project, state)
-    document = {
+    return {
         **facts,
         "check": state.check,
         "nodes": [summary.node_document(key, node, facts["status"]) for key, node in _nodes(state, seen.plan)],
@@ -46,12 +48,20 @@ def inspect(project: Project, run: str, *, as_json: bool) -> None:
         "signals": [_signal(signal) for signal in state.signals],
         "workspaces": _workspaces(project, state),
     }
+
+
+def inspect(project: Project, run: str, *, as_json: bool) -> None:
+    """Print how a run stands, in every part."""
+    chain = project.chain(run)
+    state = chain.state
+    seen = preview(project, chain)
+    found = _document(project, state, seen)
     if as_json:
-        output.document(document)
+        output.document(found)
         return
-    _head(project, state, document)
-    _print_nodes(project, state, seen.plan, document["status"])
-    _print_rest(document, project.clock.now(), state)
+    _head(project, state, found)
+    _print_nodes(project, state, seen.plan, found["status"])
+    _print_rest(found, project.clock.now(), state)
     for line in seen.changed:
         output.note(f"note: the workflow was changed since the start: {line}")
     if seen.trouble is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smithers_git.clock import ago, iso, local
@@ -22,8 +22,22 @@ from smithers_git.service.project import Project
 from smithers_git.service.travel import key_of
 
 
-def show(project: Project, run: str, node: str, *, as_json: bool) -> None:
-    """Print one node with every attempt of the iteration that is meant, and its output."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One node, looked at."""
+
+    key: TaskKey
+    node: NodeState
+    run: runs.RunStatus
+    tries: list[Attempt]
+    value: Any
+
+    @property
+    def gates(self) -> list[str]:
+        return next((one.gates for one in reversed(self.tries) if one.status == "finished"), [])
+
+
+def _look(project: Project, run: str, node: str) -> _Seen:
     chain = project.chain(run)
     key = key_of(chain.state, node)
     known = chain.state.nodes[key]
@@ -31,32 +45,45 @@ def show(project: Project, run: str, node: str, *, as_json: bool) -> None:
     tries = [one for one in select(run, [frame.data for frame in frames(project, run)], None) if one.key == key]
     if status != "running":  # nobody drives it: an attempt without an end was cut off
         tries = [replace(one, status="interrupted") if one.status == "running" else one for one in tries]
-    value = chain.load(known.output) if known.output else None
-    document = {
+    return _Seen(key, known, status, tries, chain.load(known.output) if known.output else None)
+
+
+def document(project: Project, run: str, node: str) -> dict[str, Any]:
+    """One node with every attempt of the iteration that is meant, and its output, for a program."""
+    return _document(run, _look(project, run, node))
+
+
+def _document(run: str, seen: _Seen) -> dict[str, Any]:
+    return {
         "run": run,
-        **summary.node_document(key, known, status),
-        "tries": [_document(one) for one in tries],
-        "gates": next((one.gates for one in reversed(tries) if one.status == "finished"), []),
-        "value": value,
+        **summary.node_document(seen.key, seen.node, seen.run),
+        "tries": [_attempt(one) for one in seen.tries],
+        "gates": seen.gates,
+        "value": seen.value,
     }
+
+
+def show(project: Project, run: str, node: str, *, as_json: bool) -> None:
+    """Print one node with every attempt of the iteration that is meant, and its output."""
+    seen = _look(project, run, node)
     if as_json:
-        output.document(document)
+        output.document(_document(run, seen))
         return
     now = project.clock.now()
-    stands = runs.node_status(known, status)
-    output.emit(f"{key} of run {run}  {output.paint(stands, STYLES[stands])}")
-    for one in tries:
+    stands = runs.node_status(seen.node, seen.run)
+    output.emit(f"{seen.key} of run {run}  {output.paint(stands, STYLES[stands])}")
+    for one in seen.tries:
         _print(one, now)
-    for gate in document["gates"]:
+    for gate in seen.gates:
         output.emit(f"  green: {gate}")
-    if known.output:
+    if seen.node.output:
         output.emit()
-        output.emit(json.dumps(value, indent=2, ensure_ascii=False))
-    for line in _next(run, key, known):
+        output.emit(json.dumps(seen.value, indent=2, ensure_ascii=False))
+    for line in _next(run, seen.key, seen.node):
         output.note(line)
 
 
-def _document(one: Attempt) -> dict[str, Any]:
+def _attempt(one: Attempt) -> dict[str, Any]:
     return {
         "attempt": one.number,
         "status": one.status,

@@ -8,15 +8,23 @@ from smithers_git.clock import ago, iso, local
 from smithers_git.edge import output
 from smithers_git.front.look import STYLES
 from smithers_git.service.project import Project
-from smithers_git.service.why import Blocker, why
+from smithers_git.service.why import Answer, Blocker, why
+
+
+def document(project: Project, run: str) -> dict[str, Any]:
+    """Every blocker of a run with the commands that clear it, for a program."""
+    return _document(why(project, run), run)
+
+
+def _document(answer: Answer, run: str) -> dict[str, Any]:
+    return {"run": run, "status": answer.status, "blockers": [_blocker(blocker) for blocker in answer.blockers]}
 
 
 def show(project: Project, run: str, *, as_json: bool) -> None:
     """Print every blocker of a run with the commands that clear it."""
     answer = why(project, run)
     if as_json:
-        blockers = [_document(blocker) for blocker in answer.blockers]
-        output.document({"run": run, "status": answer.status, "blockers": blockers})
+        output.document(_document(answer, run))
         return
     status = output.paint(answer.status, STYLES.get(answer.status, "bold"))
     holder = project.lock(run).holder() if answer.status == "running" else None
@@ -39,7 +47,7 @@ def _print(blocker: Blocker, now: float) -> None:
         output.emit(output.paint(f"  {command}", "bold"))
 
 
-def _document(blocker: Blocker) -> dict[str, Any]:
+def _blocker(blocker: Blocker) -> dict[str, Any]:
     return {
         "kind": blocker.kind,
         "node": blocker.node,
