@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from smithers_git.core import asking, regions, waiting
+from smithers_git.core import asking, endings, regions, waiting
 from smithers_git.core import events as ev
 from smithers_git.core.failure_nodes import Region
 from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
@@ -105,7 +105,7 @@ class _Walk:
 
     def reason(self) -> ev.RunFailed:
         """The first failure, as the end of a run would say it."""
-        return _run_failed(self)
+        return endings.failed(self.state, self.failed, self.loop_failed, self.thrown)
 
     def kind(self) -> str | None:
         """The kind of that failure; None for a loop at its ceiling."""
@@ -134,7 +134,7 @@ def decide(plan: Plan, state: State, now: float, hold: Hold | None = None) -> De
         # Facts first: they can change everything behind them. Starting waits for the next decision.
         return decision
     if outcome == "done" and not state.running:
-        ended = ev.RunFinished(failed_children=_failed_children(state), successor=_successor(walk))
+        ended = ev.RunFinished(failed_children=endings.failed_children(state), successor=_successor(walk))
         decision.events.append(ended)
         return decision
     _fill_slots(walk)
@@ -153,7 +153,7 @@ def _give_up(walk: _Walk) -> Decision:
         return decision
     _fill_slots(last)
     if (settled and not walk.state.running) or _is_stuck(last):
-        decision.events.append(_run_failed(walk))
+        decision.events.append(walk.reason())
     return decision
 
 
@@ -344,41 +344,8 @@ def _visit_loop(walk: _Walk, node: Loop, groups: tuple[_Group, ...]) -> Outcome:
     return "open"
 
 
-def _run_failed(walk: _Walk) -> ev.RunFailed:
-    if walk.failed:
-        key = walk.failed[0]
-        return ev.RunFailed(
-            error=f"{key} failed: {walk.state.node(key).error}",
-            node=str(key),
-            hint=f"smithers retry-task {walk.state.run} {key}",
-        )
-    if walk.thrown:
-        known = walk.thrown[0]
-        return ev.RunFailed(error=known.error, node=known.cause, hint=known.hint)
-    assert walk.loop_failed is not None
-    loop = walk.loop_failed.node
-    return ev.RunFailed(
-        error=f"loop {loop.id} reached its ceiling of {loop.max_iterations} iterations and `until` never held",
-        node=loop.id,
-        hint=_more_passes(walk.state, loop.max_iterations),
-    )
-
-
-def _more_passes(state: State, ceiling: int) -> str:
-    """What to type after a ceiling; where the ceiling is a field of the input, the run can go on in a fork."""
-    field = next((name for name, value in state.input.items() if name.startswith("max_") and value == ceiling), None)
-    if field is None:
-        return "raise max_iterations, or use on_max='return-last' to go on with the last result"
-    given = f"'{{\"{field}\": {2 * ceiling}}}'"
-    return f"smithers fork {state.run} --input {given} goes on from here with more; then smithers up --resume the fork"
-
-
 def _successor(walk: _Walk) -> str | None:
     """The run to go on as, when a ContinueAsNew of the plan was reached."""
     asked = (item for item in walk.plan.items.values() if isinstance(item.node, ContinueAsNew))
     known = (walk.state.node(_key(walk, item)) for item in asked)
     return next((node.successor for node in known if node.status == "finished"), None)
-
-
-def _failed_children(state: State) -> list[str]:
-    return sorted(str(key) for key, node in state.nodes.items() if node.status == "failed" and node.continued)

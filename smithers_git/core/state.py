@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core import events as ev
-from smithers_git.core import fold_approvals, fold_flows, fold_regions, fold_waits
+from smithers_git.core import fold_approvals, fold_flows, fold_regions, fold_tasks, fold_waits
 from smithers_git.core.nodes import Budget
 from smithers_git.core.parts import (
     ApprovalState,
@@ -131,14 +131,6 @@ def apply(state: State, event: ev.Event, at: float) -> State:
     return state
 
 
-def _node(state: State, event: Any) -> tuple[TaskKey, NodeState]:
-    key = TaskKey(event.node, event.iteration)
-    node = state.nodes.get(key)
-    if node is None:
-        node = state.nodes[key] = NodeState()
-    return key, node
-
-
 def _created(state: State, event: ev.RunCreated, at: float) -> None:
     state.run, state.workflow, state.entry = event.run, event.workflow, event.entry
     state.input, state.base, state.branch = event.input, event.base, event.branch
@@ -182,7 +174,7 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
     state.pause_requested, state.cancel_requested, state.parked, state.interrupted = False, None, None, False
     state.parked_for = None
     for key in list(state.running):
-        _stop(state, key)
+        fold_tasks.stop(state, key)
     for space in state.spaces.values():
         space.base = space.commit
     for node in state.nodes.values():  # a conversation belongs to one folder, and a fork has folders of its own
@@ -205,7 +197,7 @@ def _cancel_requested(state: State, event: ev.CancelRequested, at: float) -> Non
 def _cancelled(state: State, event: ev.RunCancelled, at: float) -> None:
     state.end, state.cancel_requested = "cancelled", None
     for key in list(state.running):
-        _stop(state, key)
+        fold_tasks.stop(state, key)
 
 
 def _pause_requested(state: State, event: ev.PauseRequested, at: float) -> None:
@@ -219,94 +211,6 @@ def _parked(state: State, event: ev.RunParked, at: float) -> None:
 
 def _budgeted(state: State, event: ev.RunBudgeted, at: float) -> None:
     state.budget = Budget(event.usd, event.tokens)
-
-
-def _stop(state: State, key: TaskKey) -> None:
-    state.running.pop(key, None)
-    fold_waits.withdraw(state, key)
-    node = state.nodes[key]
-    if node.status == "running":
-        node.status = "pending"
-
-
-def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
-    key, node = _node(state, event)
-    node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
-    node.agent, node.space, node.retry_at = event.agent, event.space, None
-    node.successor, node.child = event.successor, event.child
-    state.running[key] = event.attempt
-    state.pauses.discard(key)
-    state.interrupted = False
-
-
-def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> None:
-    at_least = max(node.attempt, event.attempt)
-    node.attempt, node.seconds, node.space = at_least, node.seconds + event.seconds, event.space
-    node.agent = event.agent or node.agent
-    if event.session:
-        node.session, node.session_agent = event.session, event.agent
-        node.session_total = event.session_total
-    _spend(state, node, event)
-    if event.commit:
-        node.commit = event.commit
-        space = state.spaces.get(event.space)
-        if space is not None:
-            space.commit = event.commit
-    state.running.pop(key, None)
-    state.pauses.discard(key)
-    fold_waits.withdraw(state, key)
-
-
-def _spend(state: State, node: NodeState, event: Any) -> None:
-    if event.usage:
-        spent = event.usage.input + event.usage.output
-        node.tokens += spent
-        state.tokens += spent
-    if event.cost:
-        node.cost += event.cost
-        state.cost += event.cost
-
-
-def _task_finished(state: State, event: ev.TaskFinished, at: float) -> None:
-    key, node = _node(state, event)
-    _attempt_ended(state, node, key, event)
-    node.status, node.error, node.kind, node.ended, node.cached = "finished", None, None, at, event.cached
-    if node.started is None:
-        node.started = at
-    fold_waits.keep_output(state, key, node, event.output)
-    state.done.add(key)
-
-
-def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
-    key, node = _node(state, event)
-    _attempt_ended(state, node, key, event)
-    node.error, node.kind, node.ended = event.message, event.kind, at
-    node.failures += 0 if event.free else 1
-    node.retry_at, node.revive = None if event.final else event.retry_at, False
-    if node.retry_at is not None:
-        state.pauses.add(key)
-    node.status = "failed" if event.final else "pending"
-    node.continued = event.final and event.continued
-    if event.final and event.continued:
-        state.done.add(key)
-
-
-def _task_skipped(state: State, event: ev.TaskSkipped, at: float) -> None:
-    key, node = _node(state, event)
-    node.status, node.ended, node.error = "skipped", at, event.reason
-    fold_waits.drop(state, key)
-    state.done.add(key)
-
-
-def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> None:
-    key, node = _node(state, event)
-    node.attempt = max(node.attempt, event.attempt)
-    _stop(state, key)
-    node.ended, node.error = at, event.reason
-    state.interrupted = True
-    _spend(state, node, event)
-    if event.session:
-        node.session, node.session_agent = event.session, event.agent
 
 
 def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
@@ -360,11 +264,6 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     ev.PauseRequested: _pause_requested,
     ev.RunParked: _parked,
     ev.RunBudgeted: _budgeted,
-    ev.TaskStarted: _task_started,
-    ev.TaskFinished: _task_finished,
-    ev.TaskFailed: _task_failed,
-    ev.TaskSkipped: _task_skipped,
-    ev.TaskInterrupted: _task_interrupted,
     ev.TaskReset: _task_reset,
     ev.LoopEntered: _loop_entered,
     ev.LoopAdvanced: _loop_advanced,
@@ -374,5 +273,6 @@ _APPLY: dict[type, Callable[[State, Any, float], None]] = {
     **fold_approvals.APPLY,
     **fold_flows.APPLY,
     **fold_regions.APPLY,
+    **fold_tasks.APPLY,
     **fold_waits.APPLY,
 }

@@ -1,0 +1,120 @@
+"""How attempts change the state of a run: the part of `core.state.apply` for what starts and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from smithers_git.core import events as ev
+from smithers_git.core import fold_waits
+from smithers_git.core.parts import NodeState
+from smithers_git.names import TaskKey
+
+if TYPE_CHECKING:
+    from smithers_git.core.state import State
+
+
+def _known(state: State, event: Any) -> tuple[TaskKey, NodeState]:
+    key = TaskKey(event.node, event.iteration)
+    node = state.nodes.get(key)
+    if node is None:
+        node = state.nodes[key] = NodeState()
+    return key, node
+
+
+def stop(state: State, key: TaskKey) -> None:
+    """The attempt of `key` that is in flight is over, without a result."""
+    state.running.pop(key, None)
+    fold_waits.withdraw(state, key)
+    node = state.nodes[key]
+    if node.status == "running":
+        node.status = "pending"
+
+
+def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
+    key, node = _known(state, event)
+    node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
+    node.agent, node.space, node.retry_at = event.agent, event.space, None
+    node.successor, node.child = event.successor, event.child
+    state.running[key] = event.attempt
+    state.pauses.discard(key)
+    state.interrupted = False
+
+
+def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> None:
+    at_least = max(node.attempt, event.attempt)
+    node.attempt, node.seconds, node.space = at_least, node.seconds + event.seconds, event.space
+    node.agent = event.agent or node.agent
+    if event.session:
+        node.session, node.session_agent = event.session, event.agent
+        node.session_total = event.session_total
+    _spend(state, node, event)
+    if event.commit:
+        node.commit = event.commit
+        space = state.spaces.get(event.space)
+        if space is not None:
+            space.commit = event.commit
+    state.running.pop(key, None)
+    state.pauses.discard(key)
+    fold_waits.withdraw(state, key)
+
+
+def _spend(state: State, node: NodeState, event: Any) -> None:
+    if event.usage:
+        spent = event.usage.input + event.usage.output
+        node.tokens += spent
+        state.tokens += spent
+    if event.cost:
+        node.cost += event.cost
+        state.cost += event.cost
+
+
+def _task_finished(state: State, event: ev.TaskFinished, at: float) -> None:
+    key, node = _known(state, event)
+    _attempt_ended(state, node, key, event)
+    node.status, node.error, node.kind, node.ended, node.cached = "finished", None, None, at, event.cached
+    if node.started is None:
+        node.started = at
+    fold_waits.keep_output(state, key, node, event.output)
+    state.done.add(key)
+
+
+def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
+    key, node = _known(state, event)
+    _attempt_ended(state, node, key, event)
+    node.error, node.kind, node.ended = event.message, event.kind, at
+    node.failures += 0 if event.free else 1
+    node.retry_at, node.revive = None if event.final else event.retry_at, False
+    if node.retry_at is not None:
+        state.pauses.add(key)
+    node.status = "failed" if event.final else "pending"
+    node.continued = event.final and event.continued
+    if event.final and event.continued:
+        state.done.add(key)
+
+
+def _task_skipped(state: State, event: ev.TaskSkipped, at: float) -> None:
+    key, node = _known(state, event)
+    node.status, node.ended, node.error = "skipped", at, event.reason
+    fold_waits.drop(state, key)
+    state.done.add(key)
+
+
+def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> None:
+    key, node = _known(state, event)
+    node.attempt = max(node.attempt, event.attempt)
+    stop(state, key)
+    node.ended, node.error = at, event.reason
+    state.interrupted = True
+    _spend(state, node, event)
+    if event.session:
+        node.session, node.session_agent = event.session, event.agent
+
+
+APPLY: Final[dict[type, Callable[[Any, Any, float], None]]] = {
+    ev.TaskStarted: _task_started,
+    ev.TaskFinished: _task_finished,
+    ev.TaskFailed: _task_failed,
+    ev.TaskSkipped: _task_skipped,
+    ev.TaskInterrupted: _task_interrupted,
+}
