@@ -41,7 +41,14 @@ def answer(project: Project, run: str | None, options: Mapping[str, Any]) -> int
     else:
         command = f"smithers answer {question.run} --node {question.key} --value '{_sample(question)}'"
         raise UsageError("without a terminal the answer is given with --value", hint=command)
-    told = waits.answer(project, question, value, by)
+    chain = settle(project, question, value, {**options, "by": by})
+    _conclude(project, question, chain, {**options, "by": by, "done": "answered"})
+    return int(ExitCode.DONE)
+
+
+def settle(project: Project, question: Question, value: Any, options: Mapping[str, Any]) -> Chain:
+    """Record an answer by `options["by"]`; raises as `waits.answer` does, and RunRefused when it came too late."""
+    told = waits.answer(project, question, value, options["by"])
     if told.late:
         detach.go_on(project, told.chain, leave=options["no_resume"])
         when = local(question.wait.until or 0.0, project.clock.now())
@@ -49,8 +56,7 @@ def answer(project: Project, run: str | None, options: Mapping[str, Any]) -> int
             f"{question.key} of run {question.run} expired at {when}: the answer comes too late",
             hint=f"smithers why {question.run} tells how it stands",
         )
-    _conclude(project, question, told.chain, {**options, "by": by, "done": "answered"})
-    return int(ExitCode.DONE)
+    return told.chain
 
 
 def _nothing() -> int:
@@ -111,11 +117,16 @@ def _conclude(project: Project, question: Question, chain: Chain, said: Mapping[
     """Let the run go on, and say what happened."""
     goes = detach.go_on(project, chain, leave=said["no_resume"])
     if said["as_json"]:
-        facts = {"run": question.run, "node": question.key.node, "iteration": question.key.iteration}
-        output.document({**facts, said["done"]: True, "by": said["by"], "frame": chain.state.number, **_going(goes)})
+        output.document(document(question, chain, goes, said))
         return
     output.emit(f"{question.key} of run {question.run} {said['done']} by {said['by']}")
     _tell(goes, question.run)
+
+
+def document(question: Question, chain: Chain, goes: detach.GoesOn, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of a question, for a program: `said` names what was done and by whom."""
+    facts = {"run": question.run, "node": question.key.node, "iteration": question.key.iteration}
+    return {**facts, said["done"]: True, "by": said["by"], "frame": chain.state.number, **_going(goes)}
 
 
 def _going(goes: detach.GoesOn) -> dict[str, Any]:
@@ -128,7 +139,11 @@ def _going(goes: detach.GoesOn) -> dict[str, Any]:
 
 
 def _tell(goes: detach.GoesOn, run: str) -> None:
-    output.note(goes.why or f"the run goes on in the background; watch it with: smithers logs -f {run}")
+    output.note(goes.why or _watch(run))
+
+
+def _watch(run: str) -> str:
+    return f"the run goes on in the background; watch it with: smithers logs -f {run}"
 
 
 def signal(project: Project, run: str, name: str, options: Mapping[str, Any]) -> None:
@@ -139,17 +154,24 @@ def signal(project: Project, run: str, name: str, options: Mapping[str, Any]) ->
         raise UsageError(f"--data is not JSON: {error}", hint='say --data \'{"key": "value"}\'') from None
     run = runs.resolve(project, run)
     sent = Sent(name, options["correlation"], data, options["by"] or project.who())
-    chain, taken = waits.signal(project, run, sent)
-    goes = detach.go_on(project, chain, leave=options["no_resume"]) if taken is not None else None
+    found = sending(project, run, sent, leave=options["no_resume"])
     if options["as_json"]:
-        facts = {"run": run, "signal": name, "correlation": sent.correlation, "frame": chain.state.number}
-        going = _going(goes or detach.GoesOn(why="nothing waits for it yet"))
-        output.document({**facts, "node": str(taken) if taken else None, **going})
-    elif goes is None:
+        output.document(found)
+    elif found["node"] is None:
         output.emit(f"signal {name} is kept in run {run}: nothing waits for it yet")
     else:
-        output.emit(f"signal {name} goes to {taken} of run {run}")
-        _tell(goes, run)
+        output.emit(f"signal {name} goes to {found['node']} of run {run}")
+        output.note(found["why"] or _watch(run))
+
+
+def sending(project: Project, run: str, sent: Sent, *, leave: bool) -> dict[str, Any]:
+    """Send a signal, and let the run go on when something waited for it, unless it is to be left alone."""
+    chain, taken = waits.signal(project, run, sent)
+    goes = detach.GoesOn(why="nothing waits for it yet")
+    if taken is not None:
+        goes = detach.go_on(project, chain, leave=leave)
+    facts = {"run": run, "signal": sent.name, "correlation": sent.correlation, "frame": chain.state.number}
+    return {**facts, "node": str(taken) if taken else None, **_going(goes)}
 
 
 def inquire_now(project: Project, question: str, options: Mapping[str, Any]) -> int:

@@ -39,16 +39,21 @@ def decide(project: Project, run: str | None, options: Mapping[str, Any], *, app
             output.note(f"postponed: {picked.question.key} of run {picked.question.run} waits on")
             return int(ExitCode.WAITING)
         question, answer, left = picked.question, picked.answer, len(waiting) - 1
-    chain = approvals.decide(project, question, answer)
-    goes = detach.go_on(project, chain, leave=options["no_resume"])
+    chain, goes = settle(project, question, answer, leave=options["no_resume"])
     if options["as_json"]:
-        output.document(_document(question, answer, chain, goes))
+        output.document(document(question, answer, chain, goes))
         return int(ExitCode.DONE)
     _say(question, answer)
     _say_how(question.run, goes)
     if left:
         output.note(f"{plural(left, 'more decision')} wait{'s' * (left == 1)}: smithers approve")
     return int(ExitCode.DONE)
+
+
+def settle(project: Project, question: Pending, answer: Answer, *, leave: bool) -> tuple[Chain, GoesOn]:
+    """Record a decision and let the run go on, unless it is to be left alone; raises as `approvals.decide` does."""
+    chain = approvals.decide(project, question, answer)
+    return chain, detach.go_on(project, chain, leave=leave)
 
 
 def _given(project: Project, options: Mapping[str, Any], *, approved: bool) -> Answer:
@@ -90,7 +95,7 @@ def _every(project: Project, run: str | None, options: Mapping[str, Any], answer
     if options["as_json"]:
         output.document(
             {
-                "decided": [_document(question, said, chain, goes[question.run]) for question, said, chain in decided],
+                "decided": [document(question, said, chain, goes[question.run]) for question, said, chain in decided],
                 "refused": [
                     {"run": one.run, "node": str(one.key), "error": why.message, "hint": why.hint}
                     for one, why in refused
@@ -107,7 +112,8 @@ def _every(project: Project, run: str | None, options: Mapping[str, Any], answer
     return int(ExitCode.FAILED if refused else ExitCode.DONE)
 
 
-def _document(question: Pending, answer: Answer, chain: Chain, goes: GoesOn) -> dict[str, Any]:
+def document(question: Pending, answer: Answer, chain: Chain, goes: GoesOn) -> dict[str, Any]:
+    """A decision and what follows from it, for a program."""
     return {
         "run": question.run,
         "node": question.key.node,
@@ -136,26 +142,37 @@ def _say_how(run: str, goes: GoesOn) -> None:
     output.note(goes.why or f"the run goes on in the background; watch it with: smithers logs -f {run}")
 
 
+def cancelled(project: Project, run: str, by: str | None) -> dict[str, Any]:
+    """Cancel a run; what became of that, for a program."""
+    state = control.cancel(project, run, by or project.who())
+    return {"run": run, "cancelled": state.end == "cancelled", "requested": True, "frame": state.number}
+
+
 def cancel(project: Project, run: str, by: str | None, *, as_json: bool) -> None:
     """Cancel a run, and say whether that is done or under way."""
-    state = control.cancel(project, run, by or project.who())
-    done = state.end == "cancelled"
+    document = cancelled(project, run, by)
     if as_json:
-        output.document({"run": run, "cancelled": done, "requested": True, "frame": state.number})
-    elif done:
+        output.document(document)
+    elif document["cancelled"]:
         output.emit(f"run {run} is cancelled")
     else:
         output.emit(f"run {run} is being cancelled: its engine ends what runs and keeps the files")
         output.note(f"watch it with: smithers logs -f {run}")
 
 
+def paused(project: Project, run: str, by: str | None) -> dict[str, Any]:
+    """Pause a run; what is still in flight, for a program."""
+    state = control.pause(project, run, by or project.who())
+    flying = [str(key) for key in state.running] if is_held(project.lock_path(run)) else []
+    return {"run": run, "paused": True, "in_flight": flying, "frame": state.number}
+
+
 def pause(project: Project, run: str, by: str | None, *, as_json: bool) -> None:
     """Pause a run, and say what is still in flight."""
-    state = control.pause(project, run, by or project.who())
-    alive = is_held(project.lock_path(run))
-    flying = [str(key) for key in state.running] if alive else []
+    document = paused(project, run, by)
     if as_json:
-        output.document({"run": run, "paused": True, "in_flight": flying, "frame": state.number})
+        output.document(document)
         return
+    flying = document["in_flight"]
     output.emit(f"run {run} is paused" + (f"; still in flight: {', '.join(flying)}" if flying else ""))
     output.note(f"go on with: smithers up --resume {run}")

@@ -39,7 +39,7 @@ def land(project: Project, options: Mapping[str, Any]) -> int:
     as_json = options["as_json"]
     if options["dry_run"]:
         if as_json:
-            output.document({**_document(wish, seen), "landed": seen.already})
+            output.document(plan(wish, seen))
         else:
             _show(wish, seen)
         return int(ExitCode.DONE if seen.already or (seen.commit and not seen.obstacle) else ExitCode.FAILED)
@@ -54,14 +54,18 @@ def land(project: Project, options: Mapping[str, Any]) -> int:
 def _go(project: Project, wish: Wish, asked: Request, *, as_json: bool) -> int:
     stop = threading.Event()
     with signals(lambda _reason: stop.set()):
-        desk = Desk(project, output.note)
-        ticket = desk.land(wish, asked.by, stop, patience=_PATIENCE)
-    text = line.evidence(project, wish.target, ticket.state) if ticket.state else ""
+        ticket, text = hand_in(project, wish, asked.by, stop)
     if as_json:
-        output.document(_outcome(wish, ticket, text))
+        output.document(outcome(wish, ticket, text))
     else:
         _conclude(wish, asked, ticket, text)
     return int(_code(ticket))
+
+
+def hand_in(project: Project, wish: Wish, by: str, stop: threading.Event) -> tuple[Ticket, str]:
+    """Land it, unless `stop` is set before; what became of it, and the evidence when it was refused."""
+    ticket = Desk(project, output.note).land(wish, by, stop, patience=_PATIENCE)
+    return ticket, line.evidence(project, wish.target, ticket.state) if ticket.state else ""
 
 
 def _code(ticket: Ticket) -> ExitCode:
@@ -69,7 +73,7 @@ def _code(ticket: Ticket) -> ExitCode:
     return {"landed": ExitCode.DONE, "waiting": ExitCode.WAITING}.get(status, ExitCode.FAILED)
 
 
-def _outcome(wish: Wish, ticket: Ticket, evidence: str) -> dict[str, Any]:
+def outcome(wish: Wish, ticket: Ticket, evidence: str) -> dict[str, Any]:
     """How it ended, for a program."""
     state, branch = ticket.state, wish.target.removeprefix("refs/heads/")
     landed = state is not None and state.status == "landed"
@@ -104,7 +108,8 @@ def _conclude(wish: Wish, asked: Request, ticket: Ticket, evidence: str) -> None
         output.note(f"{branch} was not moved; when it is mended: smithers land {shlex.quote(asked.name)}")
 
 
-def _document(wish: Wish, seen: Preview) -> dict[str, Any]:
+def plan(wish: Wish, seen: Preview) -> dict[str, Any]:
+    """What would happen, for a program; `landed`: the target holds it already."""
     return {
         "entry": wish.entry.id,
         "name": wish.entry.name,
@@ -119,6 +124,7 @@ def _document(wish: Wish, seen: Preview) -> dict[str, Any]:
         "obstacle": seen.obstacle,
         "follows": seen.follows,
         "title": wish.entry.title,
+        "landed": seen.already,
     }
 
 

@@ -16,12 +16,30 @@ from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
 
 
+def back_to(project: Project, run: str, number: int) -> tuple[str, int]:
+    """What a rewind to frame `number` would do, in words, and how many frames it would leave; raises UsageError."""
+    frame = travel.frame_at(project, run, number)
+    what = f"put run {run} back to frame {number} ({output.clip(subject(frame.data.events), 50)})"
+    return what, project.chain(run).state.number - number
+
+
+def rewound(done: travel.Rewound) -> dict[str, Any]:
+    """What a rewind did, for a program."""
+    return {
+        "run": done.run,
+        "frame": done.frame,
+        "commit": done.commit,
+        "left": done.left,
+        "kept": done.kept or None,
+        "restored": done.restored,
+        "next": [f"smithers up --resume {done.run}"],
+    }
+
+
 def rewind(project: Project, run: str, number: int, *, yes: bool, as_json: bool) -> int:
     """Put a run back to a frame, after the person agreed; returns the exit code."""
-    frame = travel.frame_at(project, run, number)
-    left = project.chain(run).state.number - number
+    what, left = back_to(project, run, number)
     if not yes:
-        what = f"put run {run} back to frame {number} ({output.clip(subject(frame.data.events), 50)})"
         command = f"smithers rewind {run} --frame {number} --yes"
         if as_json or not output.is_terminal():
             raise UsageError(
@@ -34,17 +52,7 @@ def rewind(project: Project, run: str, number: int, *, yes: bool, as_json: bool)
             return int(ExitCode.INTERRUPTED)
     done = travel.rewind(project, run, number)
     if as_json:
-        output.document(
-            {
-                "run": run,
-                "frame": number,
-                "commit": done.commit,
-                "left": done.left,
-                "kept": done.kept or None,
-                "restored": done.restored,
-                "next": [f"smithers up --resume {run}"],
-            }
-        )
+        output.document(rewound(done))
         return int(ExitCode.DONE)
     files = f"; the files of {', '.join(done.restored)} were put back" if done.restored else ""
     output.emit(f"run {run} is at frame {number} again{files}")
@@ -71,14 +79,19 @@ def _forked(project: Project, parent: str, options: Mapping[str, Any], frame: in
 def fork(project: Project, parent: str, options: Mapping[str, Any]) -> None:
     """Make a new run where another one was, and say how to go on with it."""
     chain, began = _forked(project, parent, options, options["frame"])
-    command = f"smithers up --resume {chain.run}"
     if options["as_json"]:
-        document = {"run": chain.run, "parent": parent, "parent_frame": began, "frame": chain.state.number}
-        output.document({**document, "input": chain.state.input, "next": [command]})
+        output.document(forked(chain))
         return
     output.emit(chain.run)
     output.note(f"a fork of {parent} at frame {began}, with branches of its own; {parent} stays as it is")
-    output.note(f"start it with: {command}")
+    output.note(f"start it with: smithers up --resume {chain.run}")
+
+
+def forked(chain: Chain) -> dict[str, Any]:
+    """A new fork, for a program."""
+    state = chain.state
+    facts = {"run": chain.run, "parent": state.parent, "parent_frame": state.parent_frame, "frame": state.number}
+    return {**facts, "input": state.input, "next": [f"smithers up --resume {chain.run}"]}
 
 
 def replay(project: Project, parent: str, options: Mapping[str, Any]) -> int:
