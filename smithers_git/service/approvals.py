@@ -15,6 +15,7 @@ from smithers_git.names import TaskKey, parse_key
 from smithers_git.service import requests, runs
 from smithers_git.service.append import append
 from smithers_git.service.frames import Chain
+from smithers_git.service.person import require_person
 from smithers_git.service.project import Project
 
 
@@ -116,12 +117,13 @@ def decide(project: Project, question: Pending, answer: Answer) -> Chain:
     Exactly one of several that race is recorded.
 
     Raises:
-        RunRefused: nothing waits any more, or `answer.by` may not decide it.
+        RunRefused: nothing waits any more, `answer.by` may not decide it, or this is an attempt of a run.
         Stale: the request or its files are not what the person was shown.
         UsageError: the answer does not fit the mode of the request.
         GitError: git could not sign.
     """
     key = question.key
+    require_person(project, f"a decision on {key} of run {question.run}")
 
     def events(chain: Chain) -> Sequence[ev.Event]:
         known = chain.state.approvals.get(key)

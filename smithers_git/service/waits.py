@@ -18,6 +18,7 @@ from smithers_git.names import TaskKey, parse_key
 from smithers_git.service import detach, runs
 from smithers_git.service.append import append
 from smithers_git.service.frames import Chain
+from smithers_git.service.person import require_person
 from smithers_git.service.preview import preview
 from smithers_git.service.project import Project
 
@@ -125,6 +126,7 @@ def answer(project: Project, question: Question, value: Any, by: str) -> Answere
     Of a run that was never driven here no code is run: whether the answer fits is then judged where the run goes on.
     """
     key, late = question.key, False
+    require_person(project, f"the answer to {key} of run {question.run}")
 
     def events(chain: Chain) -> Sequence[ev.Event]:
         nonlocal late
@@ -172,6 +174,7 @@ def _reply(key: TaskKey, wait: WaitState, value: Any) -> str:
 def withdraw(project: Project, question: Question, by: str, note: str) -> Chain:
     """Take a question back: the node then fails or is skipped, as its `on_cancel` says. Raises as `answer` does."""
     key = question.key
+    require_person(project, f"taking back {key} of run {question.run}")
 
     def events(chain: Chain) -> Sequence[ev.Event]:
         _open(chain, key, by)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -451,3 +452,34 @@ def test_a_decision_that_cannot_be_signed_is_not_made(smithers: Smithers, home: 
     assert "could not sign" in said.err
     assert "commit.gpgSign false" in said.err
     assert status(smithers, run) == "waiting"
+
+
+# -- who may not
+
+
+def test_a_run_does_not_approve_itself_also_when_it_forgets_where_it_is(smithers: Smithers) -> None:
+    program = f"{sys.executable} -P -m smithers_git"
+    tries = [f"{program} approve sly --json", f"env -u SMITHERS_RUN -u SMITHERS_ATTEMPT {program} deny sly --json"]
+    sneak = f'Task("sneak", run={" ; ".join(tries)!r}, check=False)'
+    smithers.up("--run-id", "sly", body=f'    return Parallel(Approval("ship", title="Ship it?"), {sneak})\n', code=3)
+
+    result = smithers.json("output", "sly", "sneak")
+    assert result["exit_code"] == 1
+    said = result["tail"] + smithers("chat", "sly", "sneak").out
+    assert "a decision on ship of run sly is for a person, and this is part of an attempt of run sly" in said
+    assert said.count('"code": "run-refused"') >= 2
+    assert "smithers ask" in said
+    assert asked(smithers, "sly")["approved"] is None
+
+    smithers("approve", "sly", "--no-resume")
+    assert asked(smithers, "sly")["approved"] is True
+
+
+def test_an_attempt_of_another_repository_may_decide_here(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = smithers.up(body=ship(), code=3)
+    monkeypatch.setenv("SMITHERS_ATTEMPT", "1")
+    monkeypatch.setenv("SMITHERS_RUN", run)
+    assert "is for a person" in smithers("approve", run, "--no-resume", code=1).err
+
+    monkeypatch.setenv("SMITHERS_RUN", "elsewhere")
+    smithers("approve", run, "--no-resume")

@@ -4,7 +4,7 @@ from smithers_git.edge.process.command import Captured, capture, spawn_detached
 from smithers_git.edge.process.env import agent_env, clean_env
 from smithers_git.edge.process.launch import Exit, Launch, Reason, Started, StopStep, Terminal
 from smithers_git.edge.process.runner import run
-from smithers_git.edge.process.tree import end_tree, find_tree, is_alive, start_time
+from smithers_git.edge.process.tree import end_tree, find_tree, inherited, is_alive, start_time
 
 __all__ = [
     "Captured",
@@ -19,6 +19,7 @@ __all__ = [
     "clean_env",
     "end_tree",
     "find_tree",
+    "inherited",
     "is_alive",
     "run",
     "spawn_detached",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -76,6 +76,27 @@ def find_tree(pid: int, start_time: str, marker: tuple[str, str] | None) -> list
     return sorted(one for one in _spare_own(table, _below(table, roots)) if one in table and _runs(table[one]))
 
 
+def inherited(names: Collection[str]) -> list[dict[str, str]]:
+    """What our ancestors were started with of some variables, nearest first (Linux only).
+
+    A program cannot take that back: a shell that unsets a variable still has it here.
+    """
+    found, pid = [], os.getppid()
+    while pid > 1 and (row := process_row(pid)) is not None:
+        environ = (entry.partition(b"=") for entry in _environ(pid))
+        values = {os.fsdecode(name): os.fsdecode(value) for name, _, value in environ}
+        found.append({name: values[name] for name in names if name in values})
+        pid = row[0]
+    return found
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # it ended meanwhile, or is another user's, or this is not Linux
+
+
 def _runs(row: Row) -> bool:
     return row[1] not in "ZX"  # a zombie has ended, only its parent has not looked yet
 
@@ -124,10 +145,6 @@ def _marked(table: dict[int, Row], marker: tuple[str, str] | None) -> set[int]:
     wanted = os.fsencode("=".join(marker))
     found = set()
     for pid in table:
-        try:
-            variables = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue  # it ended meanwhile, or is another user's, or this is not Linux
-        if wanted in variables.split(b"\0"):
+        if wanted in _environ(pid):
             found.add(pid)
     return found
