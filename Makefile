@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WHEEL := $(VENV)/.wheel
-SOURCES := $(shell find smithers_git commands agents packs hooks -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := $(shell find smithers_git commands agents packs hooks skills -type f -not -name '*.pyc' 2>/dev/null)
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 
 # Repositories that tests make and remove belong in memory: a disk without a journal was 25 times slower for it.

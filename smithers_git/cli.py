@@ -18,7 +18,7 @@ from smithers_git.errors import ExitCode, SmithersError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Start": ("init", "up", "graph", "demo", "agents"),
+    "Start": ("init", "up", "graph", "demo", "agents", "starters", "skills"),
     "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff", "board"),
     "Decide": ("inbox", "approve", "deny", "answer", "signal", "ask", "cancel", "pause"),
     "Land": ("land", "queue", "verify"),

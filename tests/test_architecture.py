@@ -18,7 +18,7 @@ import pytest
 from smithers_git.edge import content
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTENT = ("commands", "agents", "packs", "hooks")
+CONTENT = ("commands", "agents", "packs", "hooks", "skills")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "smithers_git").is_dir(), reason="the tests do not lie beside the source here"

@@ -23,7 +23,7 @@ from kit.repos import git, write
 from smithers_git.edge.lock import holding
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTENT = ("commands", "agents", "packs", "hooks")
+CONTENT = ("commands", "agents", "packs", "hooks", "skills")
 PROBE = "hooks/probe-hook"
 """A hook that is put into the unpacked sdist: it must arrive as it is, executable."""
 
