@@ -41,6 +41,8 @@ class Login(Part):
 
     argv: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    how: str = ""
+    """What to type to log in."""
 
 
 class Env(Part):
@@ -124,6 +126,10 @@ class Profile(Part):
     success: Success = Success()
     install: str = ""
     """What to type to get the program."""
+    proven: str = ""
+    """The version and day with which this profile was driven for real. Profiles that come with smithers say this or:"""
+    unproven: str = ""
+    """Why it was not; `smithers agents` says so."""
     version: Version | None = None
     login: Login | None = None
     env: Env = Env()
@@ -144,6 +150,8 @@ class Profile(Part):
     def _agrees_with_itself(self) -> Profile:
         _check_success(self)
         _check_words(self)
+        if self.proven and self.unproven:
+            raise ValueError("unproven: it cannot be proven as well")
         if self.terminal and any(way.via == "stdin" for way in self.prompt):
             # A terminal cuts an input line at 4096 bytes, and most CLIs open their full screen instead of reading.
             raise ValueError('prompt: via = "stdin" does not work on a terminal; use argv or file')

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agents.stub_model import Step, StubModel, drop, hang, refuse, say, write
+from agents.machine import CACHE, every
+from agents.stub.server import StubModel
+from agents.stub.steps import Step, drop, hang, refuse, say, write
 from kit.processes import marked
 from kit.repos import git, make_repo
 
@@ -102,9 +105,12 @@ class Bench:
 
 
 @pytest.fixture(params=["claude", "codex"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, stub_model: StubModel) -> Bench:
-    machine = request.getfixturevalue(f"{request.param}_env")
-    return Bench(request.param, machine, tmp_path, stub_model)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    machine = every()[request.param]
+    if not machine.executable.exists():
+        pytest.skip(f"{machine.name} is not installed in {CACHE}: run `make test-agents`")
+    with StubModel() as stub:
+        yield Bench(machine.name, machine.settle(tmp_path / "machine", stub, machine.name), tmp_path, stub)
 
 
 def test_a_turn_edits_a_file_and_the_run_ends_green(bench: Bench):

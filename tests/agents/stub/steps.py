@@ -1,0 +1,60 @@
+"""What a scripted model can do with one request, in words that hold for every protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the model does with one request. Token counts are what the CLI must report back.
+
+    `input_tokens` mean what each vendor's mean: Anthropic's are without the cached ones, everybody else's with them.
+    """
+
+    kind: Literal["text", "write", "run", "refuse", "decline", "hang", "drop"]
+    text: str = ""
+    path: str = ""
+    status: int = 200
+    error: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    input_tokens: int = 100
+    output_tokens: int = 10
+    cached_tokens: int = 0
+
+
+def say(text: str, **counts: int) -> Step:
+    """A final answer."""
+    return Step("text", text=text, **counts)
+
+
+def write(path: str, text: str, **counts: int) -> Step:
+    """A tool call that writes a file, with whatever tool the CLI offers for it."""
+    return Step("write", path=path, text=text, **counts)
+
+
+def run(command: str, **counts: int) -> Step:
+    """A tool call that runs a shell command."""
+    return Step("run", text=command, **counts)
+
+
+def refuse(status: int, kind: str, message: str, **headers: str) -> Step:
+    """An HTTP refusal, with the error kind that the vendor uses."""
+    return Step("refuse", status=status, error=kind, text=message, headers=headers)
+
+
+def decline(text: str) -> Step:
+    """The model itself declines: a stop reason, a finish reason or a failed response that says so."""
+    return Step("decline", text=text)
+
+
+def hang() -> Step:
+    """No byte ever comes."""
+    return Step("hang")
+
+
+def drop(text: str) -> Step:
+    """Half an answer, then the connection is gone."""
+    return Step("drop", text=text)

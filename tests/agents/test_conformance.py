@@ -1,0 +1,138 @@
+"""Every agent CLI that can be had, driven for real by its shipped profile against a scripted model on loopback.
+
+A CLI needs `agents/NAME.toml` and `tests/agents/machines/NAME.py`. One that is not in the cache is skipped by name.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from agents.drive import PROFILES, Done, Driver
+from agents.stub.steps import Step, drop, hang, refuse, run, say
+
+from smithers_git.core.command_line import version_note
+from smithers_git.core.events import Usage
+from smithers_git.core.reply import Reply
+from smithers_git.edge import process
+
+NAMES = sorted(path.stem for path in PROFILES.glob("*.toml") if path.stem != "script")
+pytestmark = [pytest.mark.agents, pytest.mark.parametrize("bench", NAMES, indirect=True)]
+
+
+def test_a_turn_edits_a_file_and_its_tokens_are_counted(cli: Driver):
+    steps = (
+        cli.write("calc.py", "x = 'ümläut'\n", input_tokens=1120, cached_tokens=20, output_tokens=30),
+        cli.machine.answer('{"text": "dóne"}', input_tokens=1150, cached_tokens=100, output_tokens=40),
+    )
+    cli.stub.play(*steps)
+    prompt = '-- Fix "it", $HOME and `x`:\nä'
+    done = cli.turn(prompt)
+    assert done.reply.error is None
+    assert done.reply.answer.strip() == '{"text": "dóne"}'
+    assert (cli.folder / "calc.py").read_text() == "x = 'ümläut'\n"
+    assert cli.heard(prompt)
+    if cli.machine.usage == "exact":
+        assert done.reply.usage == cli.usage(*steps)
+    elif cli.machine.usage == "rounded":
+        assert isinstance(done.reply.usage, Usage)
+        assert done.reply.usage.input == pytest.approx(cli.usage(*steps).input, rel=0.1)
+    else:
+        assert done.reply.usage is None
+
+
+def test_a_conversation_goes_on_where_the_profile_says_so(cli: Driver):
+    scope = cli.profile.session.scope
+    if scope == "none":
+        pytest.skip(f"{cli.profile.name} keeps no conversations")
+    first_step = cli.machine.answer("I shall remember the word aubergine.")
+    cli.stub.play(first_step)
+    first = cli.turn("The word is XYZZY.")
+    assert first.reply.error is None
+    assert first.reply.session
+    folder = cli.folder
+    if scope == "moves":
+        folder = cli.bench.driver().folder
+    steps = (
+        cli.write("calc.py", "x = 1\n", folder, input_tokens=1170),
+        cli.machine.answer("Done.", input_tokens=1180, output_tokens=7),
+    )
+    cli.stub.play(*steps)
+    second = cli.turn("Now use it.", after=first, folder=folder)
+    assert second.reply.error is None
+    assert second.reply.session == first.reply.session
+    for heard in ("The word is XYZZY.", "aubergine", "Now use it."):
+        assert cli.heard(heard)
+    assert (folder / "calc.py").read_text() == "x = 1\n"
+    assert folder == cli.folder or not (cli.folder / "calc.py").exists()
+    if cli.machine.usage == "exact":  # a turn has its own tokens, also where the CLI counts the conversation
+        assert second.reply.usage == cli.usage(*steps)
+
+
+def test_a_conversation_that_is_gone_is_told(cli: Driver):
+    lost = cli.machine.lost
+    if cli.profile.session.scope == "none" or lost is None:
+        pytest.skip(f"{cli.profile.name} keeps no conversations, or begins a new one untold")
+    cli.stub.play(cli.machine.answer("A new one."))
+    done = cli.turn(after=Done(Reply("", lost, None, None, None), 0))
+    assert done.reply.error is None
+    assert done.reply.session not in (None, lost)
+    assert [event.text for event in done.events].count("the conversation is gone; a new one begins") == 1
+
+
+FAULTS: dict[str, tuple[Step, str]] = {
+    "429": (refuse(429, "rate_limit_error", "Rate limit reached: too many requests."), "limit"),
+    "401": (refuse(401, "authentication_error", "Incorrect API key provided."), "auth"),
+    "500": (refuse(500, "api_error", "Internal server error"), "overload"),
+    "400": (refuse(400, "invalid_request_error", "This value is not allowed."), "bad_request"),
+    "drop": (drop("half an ans"), "crash"),
+    "empty": (say(""), "empty"),
+    "hang": (hang(), "idle"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_model_is_a_failure_of_its_kind(cli: Driver, fault: str):
+    step, kind = FAULTS[fault]
+    cli.stub.play(step)
+    done = cli.turn(**({"idle_timeout": cli.machine.hang} if fault == "hang" else {}))
+    assert done.kind == cli.machine.kinds.get(fault, kind), done.reply
+    assert done.reply.answer == "" or not done.kind
+    assert cli.stub.requests
+    # What the CLI tries again by itself is little: the waiting is ours. A test that takes long shows retries in vain.
+    assert done.seconds < 60
+
+
+def test_a_blip_is_ridden_out_or_told(cli: Driver):
+    cli.stub.play(refuse(503, "overloaded_error", "Overloaded"), cli.machine.answer("Done at last."))
+    done = cli.turn()
+    assert (done.kind, done.reply.answer.strip()) in (("", "Done at last."), ("overload", ""))
+
+
+def test_a_cancel_ends_a_running_command_with_everything_below_it(cli: Driver):
+    flag = cli.folder / "started"
+    cli.stub.play(run(f"touch {flag}; sleep 300") if cli.machine.tools else hang())
+    cancel = threading.Event()
+
+    def watch() -> None:
+        while not (flag.exists() or (not cli.machine.tools and cli.stub.requests)) and not cancel.wait(0.02):
+            pass
+        cancel.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        done = cli.turn(cancel=cancel, own={"permission": cli.machine.full})
+    finally:
+        cancel.set()
+        watcher.join()
+    assert flag.exists() == cli.machine.tools
+    assert done.kind == "cancelled"
+
+
+def test_the_version_is_in_the_tested_range(cli: Driver):
+    version = cli.profile.version
+    assert version is not None
+    argv = [str(cli.machine.executable), *version.argv]
+    printed = process.capture(argv, cwd=cli.folder, env=cli.bench.environ, timeout=60)
+    assert version_note(cli.profile, (printed.stdout + printed.stderr).decode()) == ""
