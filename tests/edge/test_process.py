@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kit.processes import PYTHON, marked
+from kit.processes import PYTHON, eventually, marked
 
 from smithers_git.edge import process
 from smithers_git.edge.process import Launch, StopStep, Terminal
@@ -248,7 +248,7 @@ def test_an_exception_of_the_reader_ends_the_tree_and_goes_on(runner):
 
 
 def test_a_reaper_that_does_not_answer_is_ended_with_its_tree(runner, monkeypatch):
-    monkeypatch.setattr("smithers_git.edge.process.runner._PATIENCE", 0.2)
+    monkeypatch.setattr("smithers_git.edge.process.watch._PATIENCE", 0.2)
 
     def freeze(_: bytes) -> None:
         os.kill(runner.started[0].pid, signal.SIGSTOP)
@@ -328,3 +328,131 @@ def test_a_terminal_program_is_stopped_with_its_tree(runner):
 def test_much_output_on_a_terminal_arrives_whole(runner):
     assert runner("seq", "100000", terminal=Terminal()).code == 0
     assert runner.output.split() == [b"%d" % n for n in range(1, 100_001)]
+
+
+# Talking with it
+
+ECHO = "import sys\nfor line in sys.stdin: print('you said', line, end='', flush=True)\nprint('bye', flush=True)"
+
+
+@pytest.fixture
+def talk(runner):
+    open_ones: list[process.Talk] = []
+
+    def begin(*argv: str, leave: float = 5.0, **options) -> process.Talk:
+        launch = Launch(argv, runner.folder, runner.env, **options)
+        open_ones.append(process.Talk(launch, cancel=runner.cancel, on_start=runner.started.append, leave=leave))
+        return open_ones[-1]
+
+    yield begin
+    for one in open_ones:
+        one.close()
+
+
+def heard(one: process.Talk) -> bytes:
+    return b"".join(iter(one.receive, b""))
+
+
+def test_a_program_is_talked_with_until_its_input_ends(talk):
+    one = talk(*PYTHON, ECHO, stdin=b"first\n")
+    assert one.receive() == b"you said first\n"
+    one.send(b"second\n")
+    assert one.receive() == b"you said second\n"
+    assert one.ended is None
+    one.end_input()
+    assert heard(one) == b"bye\n"
+    assert (one.ended.reason, one.ended.code) == ("exited", 0)
+    one.send(b"nobody reads this")
+    assert (one.receive(), one.finish()) == (b"", one.ended)
+
+
+def test_a_program_that_does_not_read_holds_nobody_up_and_one_that_reads_late_gets_all(talk, runner):
+    one = talk("sh", "-c", "echo begun; while [ ! -e go ]; do sleep 0.01; done; wc -c")
+    assert one.receive() == b"begun\n"
+    for _ in range(20):
+        one.send(b"x" * 100_000)
+    assert one.unsent > 1_000_000
+    assert one.waits()
+    (runner.folder / "go").touch()
+    one.end_input()
+    assert heard(one) == b"2000000\n"
+    deaf = talk("sh", "-c", "exec <&-; echo deaf; sleep 0.1")
+    assert deaf.receive() == b"deaf\n"
+    deaf.send(b"x" * 1_000_000)
+    assert deaf.unsent == 0
+    assert deaf.finish().reason == "exited"
+
+
+def test_both_can_say_more_than_a_pipe_holds_at_once(talk):
+    flood = "import sys\nprint('x' * 1_000_000, flush=True)\nprint(len(sys.stdin.read()), flush=True)"
+    one = talk(*PYTHON, flood)
+    one.send(b"y" * 1_000_000)
+    one.end_input()
+    assert heard(one) == b"x" * 1_000_000 + b"\n1000000\n"
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timeout", "idle"])
+def test_a_program_that_has_to_end_is_told_first(talk, runner, how):
+    limits = {"timeout": {"timeout": 0.3}, "idle": {"idle_timeout": 0.3}}.get(how, {})
+    one = talk(*PYTHON, ECHO, **limits)
+    one.farewell(b"stop\n")
+    one.send(b"go\n")
+    assert one.receive() == b"you said go\n"
+    if how == "cancelled":
+        runner.cancel.set()
+    assert one.receive() == b"you said stop\n"
+    one.end_input()
+    assert heard(one) == b"bye\n"
+    assert (one.ended.reason, one.ended.code) == (how, 0)
+
+
+def test_a_program_that_does_not_leave_is_stopped_with_its_tree(talk, runner):
+    one = talk(
+        "sh", "-c", "trap '' TERM; setsid sleep 60 & echo begun; sleep 60", leave=0.1, stop=(StopStep("TERM", 0.1),)
+    )
+    assert one.receive() == b"begun\n"
+    assert one.finish().signal == 9
+    assert runner.left() == []
+    again = talk("sh", "-c", "setsid sleep 60 & echo begun; sleep 60", leave=0.1)
+    again.farewell(b"stop\n")
+    assert again.receive() == b"begun\n"
+    runner.cancel.set()
+    assert heard(again) == b""
+    assert (again.ended.reason, runner.left()) == ("cancelled", [])
+
+
+def test_silence_does_not_count_while_the_program_waits_for_us(talk):
+    one = talk("cat", idle_timeout=0.3)
+    until = time.monotonic() + 0.6
+    while time.monotonic() < until:
+        assert one.waits()
+        time.sleep(0.02)
+    one.send(b"on\n")
+    assert one.receive() == b"on\n"
+    assert one.receive() == b""
+    assert one.ended.reason == "idle"
+
+
+def test_a_program_to_talk_with_that_cannot_be_started_says_why(talk):
+    one = talk("no-such-agent")
+    one.send(b"hello")
+    assert one.receive() == b""
+    assert (one.ended.reason, one.waits()) == ("unstartable", False)
+
+
+def test_a_program_that_is_talked_with_ends_when_we_are_killed(tmp_path):
+    script = """
+import sys, threading
+from pathlib import Path
+from smithers_git.edge.process import Launch, Talk
+env = {"PATH": sys.argv[1], "RUN_TEST": sys.argv[2]}
+launch = Launch(["sh", "-c", "setsid sleep 60 & echo begun; sleep 60"], Path("/"), env)
+talk = Talk(launch, cancel=threading.Event())
+print(talk.receive().decode(), flush=True)
+threading.Event().wait()
+"""
+    us = subprocess.Popen([sys.executable, "-c", script, os.environ["PATH"], str(tmp_path)], stdout=subprocess.PIPE)
+    assert us.stdout.readline() == b"begun\n"
+    us.kill()
+    us.communicate()
+    assert eventually(lambda: marked("RUN_TEST", str(tmp_path)) == [])

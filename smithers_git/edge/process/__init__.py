@@ -4,6 +4,7 @@ from smithers_git.edge.process.command import Captured, capture, spawn_detached
 from smithers_git.edge.process.env import agent_env, clean_env
 from smithers_git.edge.process.launch import Exit, Launch, Reason, Started, StopStep, Terminal
 from smithers_git.edge.process.runner import run
+from smithers_git.edge.process.talk import Talk
 from smithers_git.edge.process.tree import end_tree, find_tree, inherited, is_alive, start_time
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Reason",
     "Started",
     "StopStep",
+    "Talk",
     "Terminal",
     "agent_env",
     "capture",
