@@ -52,9 +52,10 @@ test: lint types unit  ## lint, types and the tests, but for those of test-agent
 docs: $(WHEEL)  ## write docs/commands.md from the help texts
 	$(BIN)/python docs/generate.py
 
+# AGENTS="claude codex" installs and tests only these; the others are skipped by name.
 test-agents: $(WHEEL)  ## install pinned agent CLIs into a cache folder and drive them against a stub model
-	PYTHON=$(BIN)/python sh tests/agents/install.sh
-	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m agents tests/agents
+	PYTHON=$(BIN)/python sh tests/agents/install.sh $(AGENTS)
+	AGENTS="$(AGENTS)" TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m agents tests/agents
 
 test-hooktools: $(WHEEL)  ## install pinned pre-commit, husky and lefthook into a cache folder and commit with them
 	PYTHON=$(BIN)/python sh tests/hooktools/install.sh
