@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from agents.drive import Bench, Driver, built_in
-from agents.machine import CACHE, every
+from agents.machine import every
 
 MACHINES = every()
 
@@ -41,8 +41,8 @@ def _bench(name: str) -> Iterator[Bench]:
     if machine is None:
         assert profile.unproven, f"{name} says that it is proven, and no machine drives it"
         pytest.skip(f"{name} cannot be had: {profile.unproven}")
-    if not machine.executable.exists():
-        pytest.skip(f"{name} is not installed in {CACHE}: run `make test-agents`")
+    if machine.missing:
+        pytest.skip(machine.missing)
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="smithers-", ignore_cleanup_errors=True) as folder:
         bench = Bench(machine, Path(folder), profile)
         with bench.stub:

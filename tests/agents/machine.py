@@ -17,6 +17,8 @@ from agents.stub.steps import Step, say
 
 # Read while the tests are collected: later the environment is sealed.
 CACHE = Path(os.environ.get("SMITHERS_AGENT_CACHE") or Path(__file__).parents[2] / ".cache" / "agents").absolute()
+ASKED = os.environ.get("AGENTS", "").split()
+"""Names in the cache of the CLIs to drive; none means all."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ class Machine:
     def executable(self) -> Path:
         """Where `install.sh` puts the program."""
         return CACHE / "bin" / (self.program or self.name)
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot be driven here; "" when it can."""
+        if ASKED and self.executable.name not in ASKED:
+            return f"{self.name} was not asked for: AGENTS={' '.join(ASKED)}"
+        if not self.executable.exists():
+            return f"{self.name} is not installed in {CACHE}: run `make test-agents`"
+        return ""
 
     def settle(self, folder: Path, stub: StubModel, called: str) -> dict[str, str]:
         """Lay the machine out in the empty `folder`, the program under the name `called`.

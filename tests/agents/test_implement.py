@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agents.machine import CACHE, every
+from agents.machine import every
 from agents.stub.server import StubModel
 from agents.stub.steps import Step, drop, hang, refuse, say, write
 from kit.processes import marked
@@ -107,8 +107,8 @@ class Bench:
 @pytest.fixture(params=["claude", "codex"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     machine = every()[request.param]
-    if not machine.executable.exists():
-        pytest.skip(f"{machine.name} is not installed in {CACHE}: run `make test-agents`")
+    if machine.missing:
+        pytest.skip(machine.missing)
     with StubModel() as stub:
         yield Bench(machine.name, machine.settle(tmp_path / "machine", stub, machine.name), tmp_path, stub)
 
