@@ -57,7 +57,8 @@ def _unfinished(profile: Profile, facts: Facts) -> Failure:
     return _classified(profile, facts, _said(facts, f"{profile.name} ended with {_code(facts)} and {what}"))
 
 
-def _classified(profile: Profile, facts: Facts, message: str) -> Failure:
+def by_rules(profile: Profile, facts: Facts, message: str) -> Failure | None:
+    """The failure that the first rule of the profile whose conditions hold makes of it; None when there is none."""
     text = f"{facts.error or ''}\n{facts.noise}\n{facts.stderr}"
     for number, rule in enumerate(profile.failure):
         if rule.where and number not in facts.met:
@@ -75,6 +76,13 @@ def _classified(profile: Profile, facts: Facts, message: str) -> Failure:
             retry_at=amount if unit == "epoch" else None,
             lost_session=rule.lost_session,
         )
+    return None
+
+
+def _classified(profile: Profile, facts: Facts, message: str) -> Failure:
+    found = by_rules(profile, facts, message)
+    if found is not None:
+        return found
     # The stream was no CLI's words but ours to read: a program that exits with 0 and cannot be read does not fit.
     unreadable = not facts.closed and facts.error is None and facts.exit_code == 0
     return Failure("bug" if unreadable and facts.dropped else "crash", message[:_MESSAGE])
