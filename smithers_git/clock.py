@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
 
@@ -56,6 +56,18 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def zone(name: str | None) -> tzinfo | None:
+    """The time zone `name` ("Europe/Berlin"), this machine's for None; None when it is not known here."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # 15 ms that no command but a waiting run needs
+
+    if name is None:
+        return datetime.now(UTC).astimezone().tzinfo
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+        return None
 
 
 def midnight(moment: float) -> float:

@@ -156,6 +156,11 @@ class AgentError(SmithersError):
     when = "an agent is not installed, not logged in or its profile cannot be used"
 
 
+class NoAgentLeft(AgentError):
+    code = "no-agent-left"
+    when = "every agent that a task may use is out for the run: nobody is logged in, or all refused it"
+
+
 class NotTrusted(SmithersError):
     code = "not-trusted"
     when = "a hook or a schedule would run something of a repository that the user has not trusted, as it is now"

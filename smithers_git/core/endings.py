@@ -20,7 +20,7 @@ def failed(
         return ev.RunFailed(
             error=f"{key} failed: {state.node(key).error}",
             node=str(key),
-            hint=f"smithers retry-task {state.run} {key}",
+            hint=state.node(key).hint or f"smithers retry-task {state.run} {key}",
         )
     if thrown:
         known = thrown[0]

@@ -12,6 +12,7 @@ from smithers_git.core.event_base import NodeEvent as _NodeEvent
 from smithers_git.core.event_base import Record as _Record
 from smithers_git.core.failure_events import RegionFailed as RegionFailed
 from smithers_git.core.failure_events import RegionSettled as RegionSettled
+from smithers_git.core.flow_events import TaskDelayed as TaskDelayed
 from smithers_git.core.flow_events import TaskSuspended as TaskSuspended
 from smithers_git.core.flow_events import TaskWoken as TaskWoken
 from smithers_git.core.wait_events import SignalArrived as SignalArrived
@@ -29,6 +30,8 @@ FailureKind = Literal[
     "setup",  # the workspace could not be prepared
     "timeout",
     "idle",
+    "loop",  # an agent that says and does the same again and again
+    "unchanged",  # an agent that says it is done and has changed no file
     "limit",
     "overload",
     "auth",
@@ -81,6 +84,8 @@ class RunResumed(_Record):
     type: Literal["run.resumed"] = "run.resumed"
     accepted: list[str] = []
     """Workflow files whose change the user accepted."""
+    agents: list[str] = []
+    """Agents that were out for the run, or at a limit, and that a person lets in again."""
 
 
 class RunForked(_Record):
@@ -190,6 +195,8 @@ class TaskFailed(_AttemptEnd):
     """True when the failure does not count against `retries` (a rate limit)."""
     continued: bool = False
     """True when `continue_on_fail` lets the plan go on."""
+    hint: str = ""
+    """What to type, where that is more than to try again."""
 
 
 class TaskSkipped(_NodeEvent):
@@ -291,6 +298,7 @@ Event = Annotated[
     | LoopEntered
     | LoopAdvanced
     | LoopFinished
+    | TaskDelayed
     | TaskSuspended
     | TaskWoken
     | RegionFailed

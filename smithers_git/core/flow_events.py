@@ -23,6 +23,15 @@ class TaskSuspended(NodeEvent):
     """Unix seconds at which something is due in it by itself."""
 
 
+class TaskDelayed(NodeEvent):
+    """Every agent that the task may use is at the limit of its account: it waits, and nothing has failed."""
+
+    type: Literal["task.delayed"] = "task.delayed"
+    until: float
+    """Unix seconds at which the first of them is free again."""
+    agents: list[str] = []
+
+
 class TaskWoken(NodeEvent):
     """The run that a node waits for has moved on, or something is due in it: the node starts again."""
 

@@ -32,7 +32,7 @@ def _failed(state: State, event: ev.RegionFailed, at: float) -> None:
         node = state.nodes[key]
         if node.status == "waiting":
             node.status = "pending"
-        node.retry_at = None
+        node.retry_at, node.limited = None, ()
     for key in map(parse_key, event.inside) if event.caught else ():
         failed, region = state.nodes.get(key), state.regions.get(key)
         if failed is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from smithers_git.core import events as ev
 from smithers_git.core import fold_waits
+from smithers_git.core.chain import LASTING
 from smithers_git.core.parts import NodeState
 from smithers_git.names import TaskKey
 
@@ -35,7 +36,8 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     key, node = _known(state, event)
     node.status, node.attempt, node.started, node.ended = "running", event.attempt, at, None
     node.agent, node.space, node.retry_at = event.agent, event.space, None
-    node.successor, node.child = event.successor, event.child
+    node.successor, node.child, node.limited = event.successor, event.child, ()
+    node.start = node.start or event.commit
     state.running[key] = event.attempt
     state.pauses.discard(key)
     state.interrupted = False
@@ -84,6 +86,7 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
     _attempt_ended(state, node, key, event)
     node.error, node.kind, node.ended = event.message, event.kind, at
     node.failures += 0 if event.free else 1
+    _blame(state, node, event)
     node.retry_at, node.revive = None if event.final else event.retry_at, False
     if node.retry_at is not None:
         state.pauses.add(key)
@@ -91,6 +94,51 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
     node.continued = event.final and event.continued
     if event.final and event.continued:
         state.done.add(key)
+
+
+def _blame(state: State, node: NodeState, event: ev.TaskFailed) -> None:
+    """Note what the failure says about the agent, for the choice of the next one."""
+    node.overloads = node.overloads + 1 if event.kind == "overload" else 0
+    node.hint = event.hint
+    if event.agent is None:
+        return
+    if event.kind == "auth":
+        state.out[event.agent] = event.message.partition("\n")[0]
+    elif event.kind in LASTING:
+        node.spent.add(event.agent)
+    elif not event.free:
+        node.tried.add(event.agent)
+
+
+def begin_again(node: NodeState) -> None:
+    """Its attempts are counted from none again, and its chain begins with its first agent."""
+    node.failures, node.overloads, node.retry_at, node.limited = 0, 0, None, ()
+    node.tried.clear()
+    node.spent.clear()
+
+
+def _task_delayed(state: State, event: ev.TaskDelayed, at: float) -> None:
+    key, node = _known(state, event)
+    node.retry_at, node.limited = event.until, tuple(event.agents)
+    node.ended = at
+    state.pauses.add(key)
+
+
+def kept_out(state: State) -> list[str]:
+    """The agents that are out for the run, and those whose limits something waits for."""
+    waited = {agent for key in state.pauses for agent in state.nodes[key].limited}
+    return sorted({*state.out, *waited})
+
+
+def let_in(state: State, agents: Collection[str]) -> None:
+    """A person says that these agents work again."""
+    for agent in agents:
+        state.out.pop(agent, None)
+    for key in list(state.pauses):
+        node = state.nodes[key]
+        if node.limited and not set(node.limited).isdisjoint(agents):
+            node.retry_at, node.limited = None, ()
+            state.pauses.discard(key)
 
 
 def _task_skipped(state: State, event: ev.TaskSkipped, at: float) -> None:
@@ -115,6 +163,7 @@ APPLY: Final[dict[type, Callable[[Any, Any, float], None]]] = {
     ev.TaskStarted: _task_started,
     ev.TaskFinished: _task_finished,
     ev.TaskFailed: _task_failed,
+    ev.TaskDelayed: _task_delayed,
     ev.TaskSkipped: _task_skipped,
     ev.TaskInterrupted: _task_interrupted,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from smithers_git.core.approval_events import How
@@ -23,6 +23,18 @@ class NodeState:
     """Number of the last attempt that was started; 0 before the first."""
     failures: int = 0
     """Failed attempts that count against `retries`."""
+    tried: set[str] = field(default_factory=set)
+    """Agents of which an attempt failed that counts."""
+    spent: set[str] = field(default_factory=set)
+    """Agents that would meet the same failure again."""
+    overloads: int = 0
+    """How often in a row the service of an agent was too busy."""
+    limited: tuple[str, ...] = ()
+    """The agents whose limits it waits for, until `retry_at`."""
+    hint: str = ""
+    """What to type after the failure, where that is more than to try again."""
+    start: str | None = None
+    """The code commit that its first attempt started from."""
     retry_at: float | None = None
     error: str | None = None
     kind: str | None = None
@@ -49,6 +61,11 @@ class NodeState:
     """The run to continue as, once the plan is done."""
     continued: bool = False
     cached: bool = False
+
+    @property
+    def limit(self) -> str:
+        """What it waits for in one line; empty when that is no limit."""
+        return f"limit of {' and '.join(self.limited)}" if self.limited else ""
 
 
 @dataclass(slots=True)

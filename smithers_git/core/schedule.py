@@ -11,7 +11,7 @@ from smithers_git.core import events as ev
 from smithers_git.core.failure_nodes import Region
 from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
 from smithers_git.core.nodes import Approval, Loop, Node, Parallel, Task
-from smithers_git.core.parts import RegionState, WaitState
+from smithers_git.core.parts import NodeState, RegionState, WaitState
 from smithers_git.core.plan import Item, LoopItem, Plan, gate_of, regions_between
 from smithers_git.core.state import State
 from smithers_git.core.wait_nodes import WaitNode
@@ -19,7 +19,7 @@ from smithers_git.names import TaskKey
 
 Outcome = Literal["done", "open", "failed"]
 
-_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "child", "retry", "machine"})
+_OUTSIDE = frozenset({"approval", "question", "signal", "timer", "child", "retry", "limit", "machine"})
 """What can end although nothing runs."""
 
 
@@ -31,14 +31,18 @@ class Start:
     item: Item
 
 
+Held = Literal[
+    "approval", "question", "signal", "timer", "child", "retry", "limit", "needs", "slot", "machine", "running",
+    "failed",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Why a node does not go on."""
 
     key: TaskKey
-    kind: Literal[
-        "approval", "question", "signal", "timer", "child", "retry", "needs", "slot", "machine", "running", "failed"
-    ]
+    kind: Held
     reason: str
     until: float | None = None
 
@@ -255,13 +259,19 @@ def _visit_leaf(walk: _Walk, node: Task | Approval, groups: tuple[_Group, ...]) 
     if not _approved(walk, item, key):
         return "open"
     if known.retry_at is not None and known.retry_at > walk.now:
-        _wait(walk, Wait(key, "retry", f"tries again: {known.error}", until=known.retry_at))
+        _wait(walk, _later(key, known))
         return "open"
     if isinstance(node, WaitNode | Subflow) and (key in state.open_waits or isinstance(node, WaitNode)):
         _look(walk, node, key)
         return "open"
     walk.ready.append((Start(key, item), groups))
     return "open"
+
+
+def _later(key: TaskKey, known: NodeState) -> Wait:
+    if known.limited:
+        return Wait(key, "limit", known.limit, until=known.retry_at)
+    return Wait(key, "retry", f"tries again: {known.error}", until=known.retry_at)
 
 
 def _look(walk: _Walk, node: WaitNode | Subflow, key: TaskKey) -> None:

@@ -81,6 +81,8 @@ class State:
     """Those that are still waited for, oldest first."""
     signals: list[SignalState] = field(default_factory=list)
     """Every signal that was sent and not refused, oldest first."""
+    out: dict[str, str] = field(default_factory=dict)
+    """Agents that the run does without, with what they said: somebody has to log in, to pay, to set a key."""
     pauses: set[TaskKey] = field(default_factory=set)
     """Nodes of which an attempt failed and the next one may have to wait."""
     spaces: dict[str, SpaceState] = field(default_factory=dict)
@@ -142,6 +144,7 @@ def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
     state.pause_requested, state.cancel_requested, state.parked, state.interrupted = False, None, None, False
     state.parked_for = None
     state.resumes += 1
+    fold_tasks.let_in(state, event.agents)
     if state.end in ("failed", "cancelled"):
         state.end, state.error, state.error_hint = None, None, ""
         state.failed_children = []
@@ -150,11 +153,13 @@ def _resumed(state: State, event: ev.RunResumed, at: float) -> None:
 
 def _try_again(state: State) -> None:
     """Going on after a failure gives what failed a fresh round: attempts, questions, loops at their ceiling, sagas."""
+    state.out.clear()
     fold_regions.try_again(state)
     fold_flows.revive(state)
     for key, node in state.nodes.items():
         if node.status == "failed" and not node.continued:
-            node.status, node.failures, node.retry_at = "pending", 0, None
+            node.status = "pending"
+            fold_tasks.begin_again(node)
             state.approvals.pop(key, None)
             fold_waits.forget(state, key)
     for loop in state.loops.values():
@@ -168,6 +173,7 @@ def _forked(state: State, event: ev.RunForked, at: float) -> None:
         state.input = event.input
     state.created, state.caller, state.caller_node = at, None, None
     state.predecessor = state.successor = None
+    state.out.clear()
     if state.end in ("failed", "cancelled"):
         _try_again(state)  # the new run may have what the old one lacked: a higher ceiling, another input
     state.end, state.error, state.error_hint, state.failed_children = None, None, "", []
@@ -216,6 +222,7 @@ def _budgeted(state: State, event: ev.RunBudgeted, at: float) -> None:
 def _task_reset(state: State, event: ev.TaskReset, at: float) -> None:
     names = set(event.nodes)
     state.resets += 1
+    state.out.clear()  # whoever takes something back may have logged in
     for key in [key for key in state.nodes if key.node in names or f"{key.node}@{key.iteration}" in names]:
         fold_regions.take_back(state, key)
     for key in [key for key in map(parse_key, event.regions) if key in state.regions]:

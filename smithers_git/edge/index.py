@@ -75,6 +75,11 @@ def row_of(state: State, tip: str) -> RunRow:
     asked = [(key, state.approvals[key]) for key in state.waiting()]
     waiting = [[str(key), _text(one.title), one.requested, "approval"] for key, one in asked]
     waiting += [[str(key), _text(one.title), one.since, one.kind] for key, one in state.open_waits.items()]
+    waiting += [
+        [str(key), node.limit, node.ended, "limit", node.retry_at]
+        for key in sorted(state.pauses)
+        if (node := state.node(key)).limited
+    ]
     title = state.input.get("prompt")
     return RunRow(
         run=state.run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from smithers_git.clock import ago, iso
+from smithers_git.clock import ago, iso, local
 from smithers_git.edge import output
 from smithers_git.front.words import count, money
 from smithers_git.service import runs
@@ -86,13 +86,18 @@ def _document(view: RunView) -> dict[str, Any]:
 
 def waiting_document(run: str, one: Waiting) -> dict[str, Any]:
     """Something that a run waits for, for `--json`."""
-    return {**one._asdict(), "since": iso(one.since), "command": one.command(run)}
+    found = {**one._asdict(), "since": iso(one.since), "command": one.command(run)}
+    if one.until is None:
+        found.pop("until")
+    else:
+        found["until"] = iso(one.until)
+    return found
 
 
 def _step(view: RunView) -> str:
     """What happens in the run, or what it waits for."""
     if view.status == "waiting":
-        found = [f"{one.node}{_MARKS[one.kind]}" for one in view.waiting]
+        found = [_waits_for(one, view.row.updated) for one in view.waiting]
         return ", ".join(found) or "tries again later"
     if view.status == "parked" and view.row.parked:
         return view.row.parked
@@ -101,6 +106,12 @@ def _step(view: RunView) -> str:
     if view.row.error and view.status == "failed":
         return view.row.error
     return f"{view.row.done} done"
+
+
+def _waits_for(one: Waiting, now: float) -> str:
+    if one.until is not None:
+        return f"{one.title} until {local(one.until, now)[:-3]}"
+    return f"{one.node}{_MARKS[one.kind]}"
 
 
 def _table(views: Sequence[RunView], now: float) -> None:

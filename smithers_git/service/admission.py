@@ -82,7 +82,7 @@ class Admission:
         task = start.item.node
         assert isinstance(task, Task)
         try:
-            return pools.choose(self._project, task.agent, self._chain.state.node(start.key).failures)
+            return pools.choose(self._project, task.agent, self._chain.state, start.key).agent
         except AgentError:  # what is wrong with it, its attempt says
             return None
 

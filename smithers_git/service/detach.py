@@ -8,10 +8,11 @@ from threading import Event
 from typing import Final
 
 from smithers_git.core import events as ev
+from smithers_git.core.fold_tasks import kept_out
 from smithers_git.edge import process
 from smithers_git.edge.lock import is_held
 from smithers_git.names import run_ref
-from smithers_git.service import children
+from smithers_git.service import children, pools
 from smithers_git.service.append import append
 from smithers_git.service.drive import stopped
 from smithers_git.service.frames import Chain
@@ -88,7 +89,7 @@ def resume(project: Project, run: str, *, accept_change: bool = False, revive: b
     if is_held(project.lock_path(run)):
         return None
     if revive:
-        append(project, run, lambda chain: [ev.RunResumed()] if stopped(chain.state) else [])
+        append(project, run, lambda chain: _revival(project, chain))
     log = project.run_dir(run) / "engine.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     before = project.objects.ref(run_ref(run))
@@ -104,3 +105,10 @@ def resume(project: Project, run: str, *, accept_change: bool = False, revive: b
             break
         pause.wait(0.02)
     return Detached(pid, log)
+
+
+def _revival(project: Project, chain: Chain) -> list[ev.Event]:
+    """What a person says who has the run go on: that it does, and that agents which were kept out work again."""
+    agents = kept_out(chain.state)
+    pools.let_in(project, agents)
+    return [ev.RunResumed(agents=agents)] if agents or stopped(chain.state) else []

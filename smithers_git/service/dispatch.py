@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
 from smithers_git.core import codec, waiting
 from smithers_git.core import events as ev
+from smithers_git.core.command_line import may_resume
 from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
 from smithers_git.core.nodes import Approval, Task, wants_workspace
 from smithers_git.core.plan import Item, Plan
@@ -19,7 +20,7 @@ from smithers_git.core.records import CommandResult, Decision
 from smithers_git.core.schedule import Start
 from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import HumanTask
-from smithers_git.errors import SmithersError
+from smithers_git.errors import NoAgentLeft, SmithersError
 from smithers_git.names import MAIN, TaskKey, branch_ref, run_of
 from smithers_git.service import pools
 from smithers_git.service.frames import Chain
@@ -29,6 +30,9 @@ from smithers_git.service.project import Project
 from smithers_git.service.source import Source, guard
 from smithers_git.service.streak import approved_in_a_row
 
+_HALFWAY: Final = frozenset({"limit", "overload"})
+"""Failures that cost no retry, and may come when half of the work is done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -37,6 +41,10 @@ class Dispatch:
     job: Job
     events: tuple[ev.Event, ...] = ()
     trouble: str | None = None
+    kind: ev.FailureKind = "bad_request"
+    """What kind of trouble that is."""
+    delay: ev.TaskDelayed | None = None
+    """Set when every agent of the task is at its limit: there is no attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ class Dispatcher:
             job = self._job(plain, known, arguments)
         except SmithersError as error:
             hint = f"; {error.hint}" if error.hint else ""
-            return Dispatch(plain, tuple(made), trouble=f"{error.message}{hint}")
+            kind: ev.FailureKind = "auth" if isinstance(error, NoAgentLeft) else "bad_request"
+            return Dispatch(plain, tuple(made), trouble=f"{error.message}{hint}", kind=kind)
         began = ev.TaskStarted(
             node=key.node,
             iteration=key.iteration,
@@ -88,9 +97,9 @@ class Dispatcher:
         agent = session = None
         prompt, new_pass = "", False
         if task.agent:
-            agent = pools.choose(self.project, task.agent, known.failures)
+            agent = self._agent(plain)
             known, new_pass = self._conversation(plain, known, agent)
-            session = known.session if known.session_agent == agent else None
+            session = known.session if known.session_agent == agent and self._may_resume(plain, known) else None
             prompt = self._text(task.prompt, arguments, f"the prompt of {task.id!r} raised").strip()
             if not prompt:
                 raise SmithersError(f"{task.where}: the prompt of {task.id!r} is empty", hint="say what is to be done")
@@ -106,15 +115,52 @@ class Dispatcher:
             arguments=arguments,
             prompt=prompt,
             agent=agent,
+            chain=tuple(pools.chain(self.project, task.agent)) if agent else (),
+            start=known.start or (plain.space.commit if plain.space else None),
             session=session,
             session_total=known.session_total if session else None,
             new_pass=new_pass,
-            trouble=known.error if known.failures else None,
+            trouble=known.error if known.failures or known.kind in _HALFWAY else None,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
             successor=plain.successor,
             child=plain.child,
             revive=known.revive,
         )
+
+    def delayed(self, start: Start) -> ev.TaskDelayed | None:
+        """That every agent of the task is at its limit, so that it waits; None when it can begin, or never will."""
+        task = start.item.node
+        if not isinstance(task, Task) or not task.agent:
+            return None
+        try:
+            found = pools.choose(self.project, task.agent, self.chain.state, start.key)
+        except SmithersError:  # what is wrong with it, its attempt says
+            return None
+        if found.agent is not None or found.until is None:
+            return None
+        return ev.TaskDelayed(
+            node=start.key.node, iteration=start.key.iteration, until=found.until, agents=list(found.limited)
+        )
+
+    def _agent(self, plain: Job) -> str:
+        """Who makes the attempt; raises NoAgentLeft when every agent of the chain is out."""
+        state, names = self.chain.state, plain.task.agent
+        found = pools.choose(self.project, names, state, plain.key).agent
+        if found is not None:
+            return found
+        said = [f"{name}: {state.out[name]}" for name in pools.chain(self.project, names) if name in state.out]
+        raise NoAgentLeft(
+            f"no agent is left for {plain.key}: {'; '.join(said) or 'all have refused it'}",
+            hint=f"smithers up --resume {state.run} lets them in again",
+        )
+
+    def _may_resume(self, plain: Job, known: NodeState) -> bool:
+        """Whether the conversation may go on where the attempt works: three CLIs would edit the folder it began in."""
+        if known.session is None or known.session_agent is None or plain.space is None:
+            return True
+        spaces = self.project.workspaces(self.chain.run)
+        began, now = (str(spaces.path(name)) for name in (known.space, plain.space.name))
+        return may_resume(pools.profile(self.project, known.session_agent), began, now)
 
     def _conversation(self, plain: Job, known: NodeState, agent: str) -> tuple[NodeState, bool]:
         """What knows the conversation to go on with, and whether that is the one of an earlier pass of the loop."""
@@ -123,9 +169,11 @@ class Dispatcher:
         node, passes = plain.key.node, range(plain.key.iteration - 1, -1, -1)
         before = (self.chain.state.node(TaskKey(node, number)) for number in passes)
         found = next((one for one in before if one.session), None)
-        if found is None or found.session_agent != agent or found.space != (plain.space.name if plain.space else None):
+        if found is None or found.session_agent != agent:
             return known, False
-        told = replace(known, session=found.session, session_agent=agent, session_total=found.session_total)
+        told = replace(
+            known, session=found.session, session_agent=agent, session_total=found.session_total, space=found.space
+        )
         return told, True
 
     def _text(self, prompt: Any, arguments: dict[str, Any], doing: str) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smithers_git.core import events as ev
+from smithers_git.core.fold_tasks import kept_out
 from smithers_git.core.state import State
 from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
-from smithers_git.service import budget, children, disk, recover, source
+from smithers_git.service import budget, children, disk, pools, recover, source
 from smithers_git.service.engine import Engine, Watcher
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
@@ -79,7 +80,8 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
         chain.reload()
         if resume.revive:
             budget.require(project, chain.state)
-        revive = resume.revive and (stopped(chain.state) or chain.state.interrupted)
+        held_up = stopped(chain.state) or chain.state.interrupted or bool(kept_out(chain.state))
+        revive = resume.revive and held_up
         _drive(project, chain, replace(resume, revive=revive), drive)
     while drive.reason is None and chain.state.end is None and _has_news(project, chain):
         try:
@@ -167,9 +169,11 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
         if found.ended:
             drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
         accepted = _accept(project, chain, loaded) if resume.accept_change else []
+        agents = kept_out(chain.state) if resume.revive else []
+        pools.let_in(project, agents)
         events = list(found.events)
         if resume.revive or accepted or chain.state.parked or (events and not stopped(chain.state)):
-            events.append(ev.RunResumed(accepted=accepted))
+            events.append(ev.RunResumed(accepted=accepted, agents=agents))
         if events:
             recover.mark(project, chain.run, found.restore)
             now = project.clock.now()

@@ -181,20 +181,31 @@ class Engine:
             return True
         plan = self.renderer.plan()
         jobs: list[Job] = []
-        for start in self.admission.admit(starts):
+        for start in self.admission.admit(self._undelayed(starts)):
             if isinstance(start.item.node, Task) and start.item.node.kind == "value":
                 continue
             dispatch = self.dispatcher.prepare(plan, start)
             for event in dispatch.events:
                 self._add(event)
             if dispatch.trouble is not None:
-                self._landed.append(Result(dispatch.job, kind="bad_request", message=dispatch.trouble))
+                self._landed.append(Result(dispatch.job, kind=dispatch.kind, message=dispatch.trouble))
             else:
                 jobs.append(dispatch.job)
         self._commit()
         for job in jobs:
             self._fly(job, outcome.cached(self.project, job))
         return True
+
+    def _undelayed(self, starts: list[Start]) -> list[Start]:
+        """Those of `starts` that can begin; of the others it is noted until when they wait for the limits of agents."""
+        free = []
+        for start in starts:
+            delay = self.dispatcher.delayed(start)
+            if delay is None:
+                free.append(start)
+            else:
+                self._add(delay)
+        return free
 
     def _value(self, start: Start, task: Task) -> None:
         job = Job(self.chain.run, start.key, self.chain.state.node(start.key).attempt + 1, task, None)

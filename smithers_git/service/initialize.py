@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from smithers_git.core import starter
 from smithers_git.edge import config, content, overlay
@@ -14,6 +14,9 @@ from smithers_git.errors import ContentError
 from smithers_git.service import pools
 from smithers_git.service.checks import detect, find_check
 from smithers_git.service.project import Project
+
+_SUGGESTED: Final = 2
+"""Agents that are named to somebody who has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,9 @@ def initialize(project: Project, packs: Iterable[str] = (), agents: Iterable[str
     """
     own = project.settings.check is not None  # reads the configuration: a broken one is told first
     top = project.worktree
-    found = [_agent(project, name) for name in pools.PREFERRED]
+    known = content.list_agents(None)
+    looked = [_agent(project, name) for name in pools.PREFERRED if name in known]
+    found = [agent for agent in looked if agent.program] or looked[:_SUGGESTED]
     copies = {
         **_copies("pack", packs, content.list_packs(None), top / ".smithers" / "packs"),
         **_copies("agent", agents, content.list_agents(None), top / ".smithers" / "agents"),

@@ -39,6 +39,10 @@ class Job:
     """Outputs for the parameters of the prompt or call function."""
     prompt: str = ""
     agent: str | None = None
+    chain: tuple[str, ...] = ()
+    """The agents that the task may use, best first."""
+    start: str | None = None
+    """The commit of the workspace at which the task began, before its first attempt."""
     session: str | None = None
     """The conversation to go on with, when the last attempt of this agent left one."""
     session_total: ev.Usage | None = None
@@ -75,6 +79,8 @@ class Result:
     value: Any = None
     kind: ev.FailureKind | None = None
     message: str = ""
+    hint: str = ""
+    """What to type, where that is more than to try again."""
     seconds: float = 0.0
     commit: str | None = None
     agent: str | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from smithers_git.core import chain as chain_of_agents
 from smithers_git.core import codec
 from smithers_git.core import events as ev
-from smithers_git.core.retry import after_failure
+from smithers_git.core.retry import Met, after_failure
 from smithers_git.names import MAIN
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result, Suspension
@@ -71,16 +72,23 @@ def _finished(chain: Chain, result: Result) -> ev.TaskFinished:
 def _failed(chain: Chain, result: Result, now: float, chance: float) -> ev.TaskFailed:
     assert result.kind is not None
     task, known = result.job.task, chain.state.node(result.job.key)
-    retry = after_failure(task, known.failures + 1, result.kind, now, chance)
     over = over_budget(result, known.tokens, known.cost)
+    left = chain_of_agents.left(result.job.chain, known, {*chain.state.out, result.agent or ""})
+    overloads = known.overloads + 1 if result.kind == "overload" else 0
+    retry = after_failure(task, Met(result.kind, known.failures + 1, bool(left), overloads), now, chance)
+    # A limit keeps its own agent from going on, and no other: whoever begins next looks who is free.
+    later = None if result.kind == "limit" else result.retry_at
+    final = retry.final or over is not None
     kind, message = (result.kind, result.message) if over is None else ("budget", f"{over}; {result.message}")
     return ev.TaskFailed.model_validate(
         {
             **_end(result),
             "kind": kind,
             "message": message[:8000],
-            "final": retry.final or over is not None,
-            "retry_at": max(filter(None, (retry.at, result.retry_at)), default=None),
+            "final": final,
+            "free": retry.free and not final,
+            "hint": result.hint if final else "",
+            "retry_at": max(filter(None, (retry.at, later)), default=None),
             "continued": task.continue_on_fail,
         }
     )

@@ -5,21 +5,39 @@ from __future__ import annotations
 import difflib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from smithers_git.core import command_line
+from smithers_git.core.chain import Choice
+from smithers_git.core.chain import choose as choose_of
 from smithers_git.core.profile import Profile, load_profile
 from smithers_git.core.settings import AgentSettings
+from smithers_git.core.state import State
 from smithers_git.edge import content
 from smithers_git.errors import AgentError
+from smithers_git.names import TaskKey
+from smithers_git.service import accounts, logins
+from smithers_git.service.accounts import Account
 from smithers_git.service.project import Project
 
 ROLES: Final = ("smart", "fast", "implement", "review", "plan", "research")
 """Pools that every repository has. Where the configuration does not fill one, it is what `installed` gives."""
-PREFERRED: Final = ("claude", "codex")
+PREFERRED: Final = (
+    "claude", "codex", "gemini", "opencode", "copilot", "cursor", "amp", "qwen", "kimi-code", "kimi", "vibe", "pi",
+    "cline", "antigravity", "goose", "aider", "mini-swe-agent",
+)  # fmt: skip
+"""Best first: those that read, edit and check by themselves, with a permission system and a conversation to go on with,
+before those that have less of it. An agent with scripts for answers is never among them."""
+_FIRST: Final[Mapping[str, tuple[str, ...]]] = {
+    "review": ("codex", "gemini"),  # other eyes than those that wrote it
+    "fast": ("codex", "gemini"),  # they answer within a second, claude in one to two
+    "research": ("claude", "gemini"),  # they search the web by themselves
+}
+"""By role, who comes before the others."""
 
 
 @cache
@@ -57,9 +75,18 @@ def program(project: Project, found: Profile) -> str | None:
 
 
 def installed(project: Project, role: str) -> list[str]:
-    """The agents of PREFERRED that are installed, best first for `role`: a review starts with another one's eyes."""
-    found = [name for name in PREFERRED if program(project, profile(project, name))]
-    return found[::-1] if role == "review" else found
+    """The built-in agents that are installed, best first for `role`.
+
+    Those that say that nobody is logged in come last: they are asked once, and not when a hook of git waits for us.
+    """
+    known = content.list_agents(None)
+    order = dict.fromkeys((*_FIRST.get(role, ()), *PREFERRED, *sorted(known)))
+    names = [name for name in order if name in known and name != "script"]
+    found = {name: one for name in names if (one := program(project, profile(project, name)))}
+    if len(found) < 2:
+        return list(found)
+    out = logins.logged_out(project, {name: (profile(project, name), one) for name, one in found.items()})
+    return sorted(found, key=lambda name: name in out)
 
 
 def settings_of(project: Project, name: str) -> AgentSettings:
@@ -84,9 +111,44 @@ def expand(project: Project, names: Sequence[str], where: str) -> list[str]:
     return list(dict.fromkeys(chain))
 
 
-def choose(project: Project, names: Sequence[str], failures: int) -> str:
-    """The agent of the next attempt: entry n of the chain after n failures, the last one again and again."""
-    chain = expand(project, names, "agents")
-    if not chain:
+def chain(project: Project, names: Sequence[str]) -> list[str]:
+    """Agent names and pools as the agents that a task may use, best first; raises AgentError when there is none."""
+    found = expand(project, names, "agents")
+    if not found:
         raise AgentError(f"the pool {names[0]!r} is empty", hint="fill it in .smithers/config.toml: [pools]")
-    return chain[min(failures, len(chain) - 1)]
+    return found
+
+
+def choose(project: Project, names: Sequence[str], state: State, key: TaskKey) -> Choice:
+    """Who makes the next attempt of the task `key`, as its run and the limits of all accounts stand.
+
+    Raises AgentError: an agent or a pool does not exist, or is empty.
+    """
+    now, agents = project.clock.now(), chain(project, names)
+    limits = {}
+    for name in agents:
+        limit = account(project, name).limit()
+        if limit is not None and limit.until > now:
+            limits[name] = limit.until
+    return choose_of(agents, state.node(key), state.out, limits, now)
+
+
+def account(project: Project, name: str) -> Account:
+    """The account that the agent `name` uses here; raises AgentError."""
+    return accounts.account(project, profile(project, name), settings_of(project, name))
+
+
+def let_in(project: Project, names: Iterable[str]) -> None:
+    """A person says that these agents work again: forget the limits of their accounts."""
+    for name in names:
+        with suppress(AgentError):  # its profile was removed: then it is not asked either
+            account(project, name).clear()
+
+
+def login_hint(project: Project, name: str, run: str) -> str:
+    """What to type when the service of the agent refuses its key or login."""
+    login = profile(project, name).login
+    ways = [login.how] if login and login.how else []
+    ways += [f"set {' or '.join(login.env)}"] if login and login.env else []
+    first = f"{', or '.join(ways)}; then: " if ways else f"smithers agents test {name} shows what is wrong; then: "
+    return f"{first}smithers up --resume {run}"

@@ -27,7 +27,9 @@ class Waiting(NamedTuple):
     title: str
     since: float
     """Unix seconds."""
-    kind: Literal["approval", "question", "signal", "timer", "child"]
+    kind: Literal["approval", "question", "signal", "timer", "child", "limit"]
+    until: float | None = None
+    """Unix seconds at which a limit ends."""
 
     def command(self, run: str) -> str | None:
         """What to type to end it; None for a timer, which ends by itself."""
@@ -43,7 +45,12 @@ def waits(state: State) -> list[Waiting]:
     """What the run with this state waits for, approvals first."""
     asked = [(key, state.approvals[key]) for key in state.waiting()]
     found = [Waiting(str(key), one.title, one.requested, "approval") for key, one in asked]
-    return found + [Waiting(str(key), one.title, one.since, one.kind) for key, one in state.open_waits.items()]
+    found += [Waiting(str(key), one.title, one.since, one.kind) for key, one in state.open_waits.items()]
+    return found + [
+        Waiting(str(key), node.limit, node.ended or state.updated, "limit", node.retry_at)
+        for key in sorted(state.pauses)
+        if (node := state.node(key)).limited
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +145,15 @@ def survey(project: Project) -> tuple[list[RunView], dict[str, str]]:
     now = project.clock.now()
     for row in project.index.runs():
         due = row.wake_at is not None and row.wake_at > now
-        waiting = (row.waiting != "[]" or due) and row.running == "[]"
+        waiting = (_outside(row.waiting) or due) and row.running == "[]"
         idle = _idle(parked=row.parked is not None, paused=bool(row.paused), waiting=waiting)
         found.append(RunView(row, status_of(project, row.run, row.end, idle)))
     return found, unreadable
+
+
+def _outside(waiting: str) -> bool:
+    """Whether a row waits for more than limits, which end by themselves."""
+    return waiting != "[]" and any(Waiting(*one).kind != "limit" for one in json.loads(waiting))
 
 
 def resolve(project: Project, name: str) -> str:

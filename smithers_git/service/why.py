@@ -9,7 +9,7 @@ from typing import Literal
 from smithers_git.core import budget
 from smithers_git.core.nodes import Task
 from smithers_git.core.schedule import Decision, Start, Wait, decide
-from smithers_git.core.state import State
+from smithers_git.core.state import NodeState, State
 from smithers_git.errors import AgentError
 from smithers_git.names import QUEUE
 from smithers_git.service import admission, pools, runs
@@ -17,9 +17,8 @@ from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
 
 Kind = Literal[
-    "approval", "question", "signal", "timer", "child", "retry", "needs", "slot", "running", "failed", "ceiling",
-    "interrupted",
-    "machine", "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
+    "approval", "question", "signal", "timer", "child", "retry", "limit", "needs", "slot", "running", "failed",
+    "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
 
@@ -81,7 +80,14 @@ def why(project: Project, run: str) -> Answer:
         found.append(
             _driven(state, run) if status == "running" else Blocker("interrupted", "nothing drives it", (resume,))
         )
+    found += [_out(state, agent, said) for agent, said in state.out.items() if status != "failed"]
     return Answer(state, status, found)
+
+
+def _out(state: State, agent: str, said: str) -> Blocker:
+    """That the run does without an agent."""
+    text = f"{agent} is out for this run: {said}; when it works again, let it in"
+    return Blocker("agent", text, (f"smithers agents test {agent}", f"smithers up --resume {state.run}"))
 
 
 def _landing(project: Project, run: str) -> list[Blocker]:
@@ -148,7 +154,16 @@ def _wait(state: State, wait: Wait) -> Blocker:
     if wait.kind == "retry":
         text = f"attempt {known.attempt + 1} begins by itself; the last one failed: {_line(known.error)}"
         return Blocker("retry", text, (), node, known.ended, wait.until)
+    if wait.kind == "limit":
+        now = (f"smithers up --resume {run}",)
+        text = f"{known.limit}: it begins by itself when that is over; another agent in its chain would begin at once"
+        return Blocker("limit", text, now, node, known.ended, wait.until, _said(known))
     return Blocker(wait.kind, wait.reason, (), node)
+
+
+def _said(known: NodeState) -> tuple[str, ...]:
+    """What the last attempt failed with, when it was for the same limit."""
+    return (_line(known.error),) if known.kind == "limit" and known.error else ()
 
 
 def _outside(state: State, wait: Wait) -> Blocker:
@@ -189,7 +204,9 @@ def _agent(project: Project, state: State, start: Start) -> Blocker | None:
         return None
     node = str(start.key)
     try:
-        name = pools.choose(project, task.agent, state.node(start.key).failures)
+        name = pools.choose(project, task.agent, state, start.key).agent
+        if name is None:
+            return None  # its attempt, or the wait for it, says so
         profile = pools.profile(project, name)
     except AgentError as error:
         return Blocker("agent", f"{error.message}; {error.hint}", ("smithers agents list",), node)
@@ -212,7 +229,7 @@ def _failures(project: Project, state: State) -> list[Blocker]:
             "auth": (f"smithers agents test {node.agent}", again),
             "unstartable": (*_install(project, node.agent), again),
         }.get(node.kind or "", (again, f"smithers chat {run} {key}"))
-        text = f"{node.kind}: {_line(node.error)}"
+        text = f"{node.kind}: {_line(node.error)}" + (f"; {node.hint}" if node.hint else "")
         found.append(Blocker("failed", text, commands, str(key), node.ended, details=_more(node.error)))
     ceilings = [name for name, loop in state.loops.items() if loop.finished == "max"]
     if not found and ceilings:

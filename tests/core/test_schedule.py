@@ -13,7 +13,7 @@ from kit.simulate import Driver, begin, task
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Approval, Backoff, Branch, Loop, Parallel, Sequence, Task, Worktree
 from smithers_git.core.plan import build
-from smithers_git.core.retry import FATAL, after_failure
+from smithers_git.core.retry import FATAL, FREE_OVERLOADS, Met, Retry, after_failure
 from smithers_git.core.schedule import decide
 from smithers_git.core.state import State, apply
 from smithers_git.errors import WorkflowError
@@ -316,7 +316,7 @@ def test_the_soonest_retry_wakes_the_engine():
 
 @pytest.mark.parametrize("failures", range(1, 5))
 def test_retries_are_counted_and_then_final(failures):
-    retry = after_failure(task("a", retries=3), failures, "error", now=100.0, chance=0.0)
+    retry = after_failure(task("a", retries=3), Met("error", failures), now=100.0, chance=0.0)
     assert retry.final == (failures > 3)
     if not retry.final:
         assert retry.at == 100.0 + 2.0 ** (failures - 1)
@@ -336,25 +336,40 @@ def test_a_pause_grows_to_its_ceiling_and_jitter_only_adds(backoff, failures, ch
 
 
 @pytest.mark.parametrize("kind", sorted(FATAL))
-@pytest.mark.parametrize("chain", [["one"], ["one", "two"], ["one", "two", "three"]])
-def test_what_the_same_agent_would_meet_again_goes_to_the_next_of_the_chain_and_then_ends(kind, chain):
-    node = Task("a", agent=chain, prompt="p", output=simulate.Note, retries=0)
-    for failures in range(1, len(chain)):
-        retry = after_failure(node, failures, kind, now=5.0, chance=0.5)
-        assert (retry.final, retry.at) == (False, 5.0), "at once: there is nothing to wait for"
-    assert after_failure(node, len(chain), kind, now=5.0, chance=0.5).final
+def test_what_the_same_agent_would_meet_again_goes_to_the_next_of_the_chain_and_then_ends(kind):
+    node = Task("a", agent=["one", "two"], prompt="p", output=simulate.Note, retries=0)
+    retry = after_failure(node, Met(kind, 1, others=True), now=5.0, chance=0.5)
+    assert (retry.final, retry.at, retry.free) == (False, 5.0, True), "at once: there is nothing to wait for"
+    assert after_failure(node, Met(kind, 1, others=False), now=5.0, chance=0.5).final
+
+
+def test_a_limit_never_ends_a_task_and_costs_it_nothing():
+    node = Task("a", agent="one", prompt="p", output=simulate.Note, retries=0)
+    assert after_failure(node, Met("limit", 99), now=5.0, chance=0.5) == Retry(final=False, at=5.0, free=True)
+    assert after_failure(Task("a", run="true", retries=0), Met("limit", 1), now=5.0, chance=0.5).final
+
+
+def test_a_service_that_is_too_busy_gets_some_time_before_that_counts():
+    node = Task("a", agent="one", prompt="p", output=simulate.Note, retries=0)
+    pauses = []
+    for times in range(1, FREE_OVERLOADS + 1):
+        retry = after_failure(node, Met("overload", 1, overloads=times), now=5.0, chance=0.0)
+        assert (retry.final, retry.free) == (False, True)
+        pauses.append(retry.at)
+    assert pauses == sorted(set(pauses)), "with a longer pause each time"
+    assert after_failure(node, Met("overload", 1, overloads=FREE_OVERLOADS + 1), now=5.0, chance=0.0).final
 
 
 @pytest.mark.parametrize("kind", sorted(FATAL))
 @pytest.mark.parametrize("options", [{"run": "true"}, {"call": lambda: 1}, {"value": 1}])
 def test_what_is_not_an_agent_is_never_tried_again_after_a_final_kind(kind, options):
-    assert after_failure(Task("a", **options), 1, kind, now=0.0, chance=0.0).final
+    assert after_failure(Task("a", **options), Met(kind, 1), now=0.0, chance=0.0).final
 
 
 def test_a_function_whose_output_does_not_fit_is_not_called_again():
-    assert after_failure(Task("a", call=lambda: 1), 1, "invalid", 0.0, 0.0).final
+    assert after_failure(Task("a", call=lambda: 1), Met("invalid", 1), 0.0, 0.0).final
     agent = Task("a", agent="x", prompt="p", output=simulate.Note)
-    assert not after_failure(agent, 1, "invalid", 0.0, 0.0).final
+    assert not after_failure(agent, Met("invalid", 1), 0.0, 0.0).final
 
 
 # -- loops

@@ -14,7 +14,7 @@ from smithers_git.core import events as ev
 from smithers_git.core.codec import output_path
 from smithers_git.core.nodes import Approval, Branch, Loop, Node, Parallel, Sequence, Task, Worktree
 from smithers_git.core.plan import Plan, build
-from smithers_git.core.retry import after_failure
+from smithers_git.core.retry import Met, after_failure
 from smithers_git.core.schedule import Decision, decide
 from smithers_git.core.state import State, apply
 from smithers_git.names import TaskKey
@@ -115,7 +115,7 @@ class Driver:
             return
         item = plan.items.get(key.node)
         node = item.node if item and isinstance(item.node, Task) else task(key.node)
-        retry = after_failure(node, known.failures + 1, kind, self.now, self.chance.random())
+        retry = after_failure(node, Met(kind, known.failures + 1), self.now, self.chance.random())
         self.add(
             ev.TaskFailed(
                 **where, kind=kind, message=f"{kind}!", final=retry.final, retry_at=retry.at,

@@ -6,7 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from smithers_git.core import parse
+from smithers_git.clock import zone
+from smithers_git.core import limits, parse
 from smithers_git.core.reply import Failure
 from smithers_git.service import pools
 from smithers_git.service.job import Job, Result
@@ -44,8 +45,10 @@ def _converse(project: Project, job: Job, result: Result, talk: Talker, watch: W
         reply = talk.say(prompt)
         if reply.error is not None:
             result.kind, result.message = reply.error.kind, reply.error.message
-            result.retry_at = _retry_at(project, reply.error)
+            _blocked(project, job, result, reply.error)
             return
+        if turn == 0:
+            pools.account(project, str(job.agent)).clear()
         found = parse.validate(reply.answer, job.task.output)
         if isinstance(found, parse.Parsed):
             result.value = found.value.model_dump(mode="json")
@@ -61,10 +64,25 @@ def _converse(project: Project, job: Job, result: Result, talk: Talker, watch: W
         result.kind, result.message = None, ""
 
 
-def _retry_at(project: Project, error: Failure) -> float | None:
+def _blocked(project: Project, job: Job, result: Result, error: Failure) -> None:
+    """What follows of a failure for the next attempt: when it makes sense, and what a person has to do."""
+    agent, now = str(job.agent), project.clock.now()
+    if error.kind in ("limit", "overload"):
+        said = _retry_at(error, now)
+        if said is None:
+            said = limits.reset_at(error.message, now, zone)
+        limited = error.kind == "limit"
+        result.retry_at = pools.account(project, agent).hit(said, error.message, now) if limited else said
+    elif error.kind == "auth":
+        result.hint = pools.login_hint(project, agent, job.run)
+    elif error.retry_at is not None or error.retry_after is not None:
+        result.retry_at = _retry_at(error, now)
+
+
+def _retry_at(error: Failure, now: float) -> float | None:
     if error.retry_at is not None:
         return error.retry_at
-    return None if error.retry_after is None else project.clock.now() + error.retry_after
+    return None if error.retry_after is None else now + error.retry_after
 
 
 def opening(job: Job, talk: Talker) -> str:
