@@ -135,7 +135,8 @@ def test_the_core_does_nothing_and_reads_nothing(module):
 
 
 # An edge is the sole home of one outside thing. git needs the other two to drive its command line.
-BETWEEN_EDGES = {("git", "process"), ("git", "lock")}
+# The tools of a model run commands and ask git which files are ignored.
+BETWEEN_EDGES = {("git", "process"), ("git", "lock"), ("sdk", "process"), ("sdk", "git")}
 
 
 def test_edges_do_not_know_each_other():
@@ -159,6 +160,8 @@ HOMES = {
     "tomlkit": "smithers_git.edge.config",
     "questionary": "smithers_git.edge.ask",
     "fcntl": "smithers_git.edge.lock",
+    "pydantic_ai": "smithers_git.edge.sdk",
+    "fastmcp": "smithers_git.edge.sdk",
     "subprocess": "smithers_git.edge.process",
     "pexpect": "smithers_git.edge.process",
     "ptyprocess": "smithers_git.edge.process",

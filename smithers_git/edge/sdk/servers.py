@@ -1,0 +1,38 @@
+"""MCP servers whose tools a model gets, through the library's own client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_ai.toolsets import AbstractToolset
+
+from smithers_git.core.sdk_agent import McpServer
+
+
+def toolsets(servers: Mapping[str, McpServer], permission: str) -> list[AbstractToolset[Any]]:
+    """The tools of each server, their names led by that of the server. With `read`, those that say they only read."""
+    found: list[AbstractToolset[Any]] = []
+    for name, server in servers.items():
+        tools = _connected(name, server)
+        if permission == "read":
+            tools = tools.filtered(lambda _ctx, tool: _only_reads(tool.metadata))
+        found.append(tools.prefixed(re.sub(r"\W", "_", name)))
+    return found
+
+
+def _connected(name: str, server: McpServer) -> AbstractToolset[Any]:
+    from fastmcp.client.transports import StdioTransport
+    from pydantic_ai.mcp import MCPToolset
+
+    if server.command is None:
+        return MCPToolset(str(server.url), id=name, headers=dict(server.headers), tool_error_behavior="failed")
+    # The MCP library gives the program a short list of harmless variables and these, not ours with the model's key.
+    transport = StdioTransport(command=server.command, args=list(server.args), env=dict(server.env))
+    return MCPToolset(transport, id=name, tool_error_behavior="failed")
+
+
+def _only_reads(metadata: Mapping[str, Any] | None) -> bool:
+    annotations = (metadata or {}).get("annotations") or {}
+    return bool(annotations.get("readOnlyHint"))
