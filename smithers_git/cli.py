@@ -18,7 +18,7 @@ from smithers_git.errors import ExitCode, SmithersError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Start": ("init", "up", "graph", "demo", "agents", "starters", "skills"),
+    "Start": ("init", "up", "graph", "demo", "agents", "starters", "skills", "mcp"),
     "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff", "board"),
     "Decide": ("inbox", "approve", "deny", "answer", "signal", "ask", "cancel", "pause"),
     "Land": ("land", "queue", "verify"),
@@ -130,16 +130,8 @@ def _refuse(code: str, message: str, hint: str, how: tuple[bool, ExitCode]) -> i
 
 
 def _bug(error: Exception, argv: list[str], as_json: bool) -> int:
-    import platform
-    import tempfile
-    import traceback
+    from smithers_git.edge import mishap
 
-    lines = [
-        f"smithers {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"arguments: {argv[:1]}",  # only the verb: the rest may hold a prompt or a secret
-        "".join(traceback.format_exception(error)),
-    ]
-    with tempfile.NamedTemporaryFile("w", prefix="smithers-bug-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write("\n".join(lines))
-    hint = f"this is a bug of smithers; {log.name} is ready to attach to a report"
+    log = mishap.write_log(error, f"arguments: {argv[:1]}")  # only the verb: the rest may hold a prompt or a secret
+    hint = f"this is a bug of smithers; {log} is ready to attach to a report"
     return _refuse("internal", f"{type(error).__name__}: {error}", hint, (as_json, ExitCode.INTERNAL))

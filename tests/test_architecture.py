@@ -99,9 +99,9 @@ def test_imports_go_down_only(module):
 
 
 PURE = {
-    "__future__", "collections", "collections.abc", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "graphlib", "hashlib", "heapq", "inspect", "itertools", "json", "math", "pydantic", "pydantic.errors", "re",
-    "shlex", "string", "sys", "textwrap", "tomllib", "typing", "unicodedata",
+    "__future__", "ast", "collections", "collections.abc", "copy", "dataclasses", "datetime", "difflib", "enum",
+    "functools", "graphlib", "hashlib", "heapq", "inspect", "itertools", "json", "math", "pydantic", "pydantic.errors",
+    "re", "shlex", "string", "sys", "textwrap", "tomllib", "typing", "unicodedata",
 }  # fmt: skip
 DEEDS = {"open", "print", "input", "exec", "eval", "breakpoint"}
 READS = {
@@ -166,6 +166,9 @@ HOMES = {
     "pexpect": "smithers_git.edge.process",
     "ptyprocess": "smithers_git.edge.process",
     "ctypes": "smithers_git.edge.process",
+    "mcp": "smithers_git.edge.mcp",
+    "mcp_types": "smithers_git.edge.mcp",
+    "uvicorn": "smithers_git.edge.mcp",
 }
 
 

@@ -1,0 +1,135 @@
+"""From requests of the protocol to calls of functions, and back."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    ReadResourceResult,
+    ResourceTemplate,
+    TextContent,
+    TextResourceContents,
+    ToolAnnotations,
+)
+from mcp_types import Resource as ResourceEntry
+from mcp_types import Tool as ToolEntry
+
+from smithers_git.edge.mcp import Answer, Call, Offer, Resource, Tool
+
+T = TypeVar("T")
+
+_THREADS: Final = 32
+"""Calls at work at once; as many again may wait. Further ones queue up."""
+_JSON: Final = "application/json"
+
+
+def build(offer: Offer) -> Server[Any]:
+    """A server of `offer`, for any transport."""
+    at_work, waiting = _Threads(), _Threads()
+    by_name = {tool.name: tool for tool in offer.tools}
+    entries = [_entry(tool) for tool in offer.tools]
+
+    async def list_tools(_context: Any, _params: Any) -> ListToolsResult:
+        return ListToolsResult(tools=entries)
+
+    async def call_tool(context: Any, params: Any) -> CallToolResult:
+        call = Call(params.name, dict(params.arguments or {}), _client(context))
+        tool = by_name.get(call.name)
+        threads = waiting if tool is not None and tool.waits else at_work
+        try:
+            answer = await threads.run(lambda: offer.call(call))
+        finally:
+            call.stop.set()
+        text = TextContent(type="text", text=_text(answer))
+        return CallToolResult(content=[text], structured_content=answer.document, is_error=answer.failed)
+
+    async def list_resources(_context: Any, _params: Any) -> ListResourcesResult:
+        return ListResourcesResult(resources=[_resource(one) for one in await at_work.run(offer.resources)])
+
+    async def list_templates(_context: Any, _params: Any) -> ListResourceTemplatesResult:
+        one = offer.template
+        entry = ResourceTemplate(uri_template=one.uri, name=one.name, description=one.description, mime_type=_JSON)
+        return ListResourceTemplatesResult(resource_templates=[entry])
+
+    async def read_resource(_context: Any, params: Any) -> ReadResourceResult:
+        uri = str(params.uri)
+        answer = await at_work.run(lambda: offer.read(uri))
+        if answer.failed:
+            raise MCPError(code=INVALID_PARAMS, message=_text(answer), data={"uri": uri})
+        return ReadResourceResult(contents=[TextResourceContents(uri=uri, text=_text(answer), mime_type=_JSON)])
+
+    return Server(
+        offer.name,
+        version=offer.version,
+        instructions=offer.instructions,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+    )
+
+
+class _Threads:
+    """A number of threads for calls of one kind."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None  # it belongs to an event loop, which is not there yet
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Call `function` on a thread; when nobody waits for it any more it is left to end by itself."""
+        self._limiter = self._limiter or anyio.CapacityLimiter(_THREADS)
+        return await anyio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=self._limiter)
+
+
+def _entry(tool: Tool) -> ToolEntry:
+    hints = ToolAnnotations(
+        read_only_hint=tool.reads,
+        destructive_hint=tool.destroys,
+        idempotent_hint=tool.repeats or tool.reads,
+        open_world_hint=False if tool.reads else None,
+    )
+    return ToolEntry(
+        name=tool.name, title=tool.title, description=tool.description, input_schema=tool.schema, annotations=hints
+    )
+
+
+def _resource(one: Resource) -> ResourceEntry:
+    return ResourceEntry(uri=one.uri, name=one.name, description=one.description, mime_type=_JSON)
+
+
+def _text(answer: Answer) -> str:
+    return json.dumps(answer.document, ensure_ascii=False)
+
+
+def _client(context: Any) -> str:
+    params = context.session.client_params
+    info = params.client_info if params is not None else None
+    return " ".join(filter(None, [info.name, info.version])) if info is not None else ""
+
+
+def serve_stdio(offer: Offer) -> None:
+    """Serve one client over standard input and output, until it closes them.
+
+    The package moves both out of the way meanwhile: what anything else prints goes to standard error, and a child
+    process cannot read what the client says.
+    """
+    anyio.run(functools.partial(_serve, build(offer)))
+
+
+async def _serve(server: Server[Any]) -> None:
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
