@@ -8,7 +8,7 @@ from typing import Literal
 from smithers_git.core.events import FailureKind, Usage
 
 EventKind = Literal["started", "text", "tool", "tool_done", "retrying", "usage", "other"]
-EndReason = Literal["exited", "timeout", "idle", "cancelled", "unstartable"]
+EndReason = Literal["exited", "timeout", "idle", "loop", "limit", "overload", "cancelled", "unstartable"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from smithers_git.core import amounts
+from smithers_git.core.liveness import Patience
 from smithers_git.core.nodes import Budget
 from smithers_git.core.notice import OCCASIONS, Occasion
 from smithers_git.core.trigger import TriggerSettings
@@ -45,6 +46,10 @@ class AgentSettings(_Section):
     """Names of further variables to let through to the CLI."""
     args: list[str] = []
     """Further arguments, put after the profile's own."""
+    transport: Literal["exec", "acp"] | None = None
+    """How the CLI is talked with, where its profile knows both ways; None: as the profile says."""
+    ask: bool = False
+    """Whether a person is asked what the permission level does not allow. Only `acp` agents ask."""
 
 
 class PortSettings(_Section):
@@ -128,6 +133,28 @@ class AdmissionSettings(_Section):
         return amounts.size(str(self.min_free_memory))
 
 
+class LivenessSettings(_Section):
+    """When an agent that gets nowhere is ended; what a task says itself goes before. Seconds; 0 is never."""
+
+    total: float = Field(default=4 * 3600, ge=0)
+    """One attempt."""
+    first_output: float | None = Field(default=None, ge=0)
+    """Until it says anything at all; what its profile says when it is not given."""
+    idle: float | None = Field(default=None, ge=0)
+    """Without a word; what its profile says when it is not given, else an hour."""
+    repeats: int = Field(default=60, ge=2)
+    """Things in a row that it has said or done just before, no file changed, and that for `repeating` seconds."""
+    repeating: float = Field(default=120, ge=0)
+    nothing_new: float = Field(default=3600, ge=0)
+    """It prints, nothing of that is new, and no file changed."""
+    retrying: float = Field(default=900, ge=0)
+    """It only tells that it tries to reach its service again."""
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(self.repeats, self.repeating or None, self.nothing_new or None, self.retrying or None)
+
+
 class LandingSettings(_Section):
     """How results come home: the merge queue, `smithers land`."""
 
@@ -185,6 +212,7 @@ class Settings(_Section):
     disk: DiskSettings = DiskSettings()
     budget: BudgetSettings = BudgetSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    liveness: LivenessSettings = LivenessSettings()
     landing: LandingSettings = LandingSettings()
     notify: NotifySettings = NotifySettings()
     trigger: list[TriggerSettings] = []

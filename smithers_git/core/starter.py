@@ -25,7 +25,8 @@ _REST: Final = """
 # Tasks in flight at once.
 # max_concurrency = 4
 
-# Settings of one agent: model, permission (read, edit, full), program, env, pass_env, args.
+# Settings of one agent: model, permission (read, edit, full), program, env, pass_env, args, transport (exec, acp), ask
+# (true: what an acp agent may not do is asked of you).
 # [agents.claude]
 # model = "opus"
 
@@ -59,6 +60,16 @@ _REST: Final = """
 # max_agents = 8                 # what memory carries when it is not given
 # min_free_memory = "256 MiB"
 # slots = { claude = 3 }
+
+# When an agent that gets nowhere is ended, in seconds (0 is never). Then it is tried again, or the next of its chain.
+[liveness]
+# total = 14400                  # one attempt
+# first_output = 120             # without a first word; what the agent's profile says when it is left out
+# idle = 1800                    # silent; likewise
+# repeats = 60                   # the same few things in a row, no file changed, for `repeating` seconds
+# repeating = 120
+# nothing_new = 3600             # it prints, and nothing of it is new
+# retrying = 900                 # it only tells that it tries to reach its service again
 
 # Who is told that a run needs a person, and of its end: needs_approval, question, parked, budget, failed, finished,
 # landed. Each way can have a list of its own: command_events, desktop_events, webhook_events.

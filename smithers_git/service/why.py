@@ -18,7 +18,8 @@ from smithers_git.service.project import Project
 
 Kind = Literal[
     "approval", "question", "signal", "timer", "child", "retry", "limit", "needs", "slot", "running", "failed",
-    "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing", "source-changed", "workflow", "finished",
+    "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing",
+    "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
 

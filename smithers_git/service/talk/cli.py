@@ -8,12 +8,14 @@ from pathlib import Path
 
 from smithers_git.core import command_line
 from smithers_git.core.command_line import Turn
-from smithers_git.core.reply import Reply
+from smithers_git.core.liveness import Stall
+from smithers_git.core.reply import AgentEvent, Reply
 from smithers_git.core.stream import Reader, result_files
 from smithers_git.edge import player, process
 from smithers_git.service.job import Result
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import account
+from smithers_git.service.talk.vigil import Stalled
 
 
 class Cli:
@@ -73,16 +75,28 @@ class Cli:
         reader = Reader(profile, self._total if self._session else None)
         redactor = seat.redactor(env)
 
+        vigil = seat.vigil()
+
         def output(chunk: bytes) -> None:
-            take(redactor.feed(chunk))
+            vigil.look(take(redactor.feed(chunk)))
 
-        def take(clean: bytes) -> None:
+        def take(clean: bytes) -> list[AgentEvent]:
             live.write(clean)
-            for event in reader.feed(clean):
+            events = reader.feed(clean)
+            for event in events:
                 live.report(event.kind, event.text)
+            return events
 
-        ended = process.run(seat.launch(call, env), on_output=output, cancel=seat.watch.cancel, on_start=live.started)
+        stall: Stall | None = None
+        try:
+            ended = process.run(
+                seat.launch(call, env), on_output=output, cancel=seat.watch.cancel, on_start=live.started
+            )
+        except Stalled as stalled:
+            stall = stalled.stall
         take(redactor.finish())
+        if stall is not None:
+            return reader.finish(None, ended=stall.kind, message=stall.message)
         paths = {name: scratch / name for name in result_files(profile)}
         files = {name: redactor.text(_read(path)) for name, path in paths.items() if path.is_file()}
         said = redactor.text(ended.stderr.decode("utf-8", "replace")).encode()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from smithers_git.core.command_line import Invocation
 from smithers_git.core.profile import Profile
@@ -23,6 +24,11 @@ from smithers_git.service import pools
 from smithers_git.service.job import Job
 from smithers_git.service.live import Watch
 from smithers_git.service.project import Project
+from smithers_git.service.talk.vigil import Vigil
+
+_SILENT: Final = 3600.0
+"""Seconds of silence after which an agent is ended when nobody says anything else: a CLI that prints one document at
+its end is silent for a whole turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +77,29 @@ class Seat:
         """Takes what must not be stored out of what the agent says."""
         return Redactor(secrets_of(env))
 
+    def vigil(self) -> Vigil:
+        """The watch over one turn: feed it what the agent says, and have the agent ended when it raises."""
+        return Vigil(self.folder, self.project.settings.liveness.patience, self.project.clock)
+
     def launch(self, call: Invocation, env: Mapping[str, str]) -> process.Launch:
         """The program with its limits: the task's own, else those of the profile."""
         task, watchdog, screen = self.job.task, self.profile.watchdog, self.profile.terminal
-        idle = task.idle_timeout if task.idle_timeout is not None else watchdog.idle
-        first = task.idle_timeout if task.idle_timeout is not None else watchdog.first_output
+        limits = self.project.settings.liveness
+        idle = _first(task.idle_timeout, limits.idle, watchdog.idle, _SILENT)
+        first = _first(task.idle_timeout, limits.first_output, watchdog.first_output, idle)
         return process.Launch(
             call.argv,
             self.folder,
             env,
             stdin=call.stdin,
             terminal=process.Terminal(columns=screen.columns, rows=screen.rows) if screen else None,
-            timeout=task.timeout,
-            idle_timeout=idle,
-            first_output=first,
+            timeout=_first(task.timeout, limits.total) or None,
+            idle_timeout=idle or None,
+            first_output=first or None,
             stop=tuple(process.StopStep(step.signal, step.wait) for step in self.profile.stop),
         )
+
+
+def _first(*limits: float | None) -> float | None:
+    """The first of `limits` that somebody has given."""
+    return next((limit for limit in limits if limit is not None), None)
