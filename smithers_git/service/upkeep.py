@@ -16,7 +16,7 @@ from smithers_git.service import notify, pools, runs, tidy
 from smithers_git.service.finding import FIX, Finding, trouble
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
-from smithers_git.service.prove import installed_agents
+from smithers_git.service.survey import installed_agents
 
 
 def doctor(start: Path, *, fix: bool) -> Iterator[Finding]:

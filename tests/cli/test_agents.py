@@ -9,15 +9,25 @@ from kit.repos import contents, write
 from kit.runs import Smithers
 
 FAKE = """#!/usr/bin/env python3
-import json, pathlib, sys
+import json, pathlib, re, subprocess, sys
 if sys.argv[1:] == ["--version"]:
     print("%(version)s (Claude Code)")
     sys.exit()
 if sys.argv[1:] == ["auth", "status"]:
     sys.exit(%(logged_in)d)
 prompt = sys.stdin.read()
-%(deed)s
-result = {"type": "result", "subtype": "success", "is_error": False, "session_id": "s-1", "result": %(answer)r}
+memory = pathlib.Path(__file__).with_name("memory")
+answer = %(answer)r
+if "sleep 600" in prompt:
+    use = {"type": "tool_use", "name": "Bash", "input": {"command": "sleep 600"}}
+    print(json.dumps({"type": "assistant", "message": {"content": [use]}}), flush=True)
+    %(long)s
+elif "Which code word" in prompt:
+    answer = json.dumps({"word": memory.read_text()})
+elif "--resume" not in sys.argv:
+    memory.write_text(re.search("code word ([0-9a-f]+)", prompt)[1])
+    %(deed)s
+result = {"type": "result", "subtype": "success", "is_error": False, "session_id": %(session)r, "result": answer}
 result["usage"] = {"input_tokens": 10, "output_tokens": 5}
 print(json.dumps(result))
 """
@@ -25,8 +35,11 @@ WELL = {
     "version": "2.1.5",
     "logged_in": 0,
     "deed": 'pathlib.Path("proof.txt").write_text("smithers-was-here\\n")',
+    "long": 'subprocess.run(["sleep", "600"])',
+    "session": "s-1",
     "answer": '{"word": "smithers-was-here"}',
 }
+STEPS = ["found", "version", "login", "answer", "edit", "json", "session", "usage", "limit", "stop"]
 
 
 @pytest.fixture
@@ -90,14 +103,27 @@ def test_pools_are_shown_with_what_they_mean_here(smithers: Smithers, claude) ->
     assert pools["fast"] == ["claude"]
 
 
+def test_the_list_says_in_words_why_an_agent_can_be_used_or_not(smithers: Smithers, claude) -> None:
+    claude()
+    assert _agent(smithers, "claude")["why"] == "installed and logged in"
+    assert _agent(smithers, "script")["why"] == "installed"
+    assert _agent(smithers, "codex")["why"].startswith("not installed: npm install")
+    claude(logged_in=1)
+    agent = _agent(smithers, "claude")
+    assert (agent["usable"], agent["why"]) == (False, "not logged in: claude auth login")
+
+
 def test_the_script_agent_proves_itself_and_touches_nothing(smithers: Smithers) -> None:
     before = contents(smithers.repo)
 
     said = smithers("agents", "test", "script")
 
-    assert [line.split()[0] for line in said.out.splitlines()[:-1]] == ["ok"] * 6
-    assert "edited a file" in said.out
-    assert said.out.splitlines()[-1].startswith("script works")
+    lines = said.out.splitlines()
+    assert [line[:8].strip() for line in lines[:-1]] == [
+        "ok", "has none", "has none", "ok", "ok", "ok", "ok", "ok", "has none", "ok",
+    ]  # fmt: skip
+    assert [line[10:18].strip() for line in lines[:-1]] == STEPS
+    assert lines[-1].startswith("script works")
     assert contents(smithers.repo) == before
 
 
@@ -106,45 +132,74 @@ def test_a_proof_says_each_step_and_what_it_cost(smithers: Smithers, claude) -> 
 
     document = smithers.json("agents", "test", "claude")
 
-    assert [(step["name"], step["ok"]) for step in document["steps"]] == [
-        ("profile", True),
-        ("found", True),
-        ("version", True),
-        ("logged in", True),
-        ("answered", True),
-        ("structured output", True),
-        ("edited a file", True),
-    ]
-    assert (document["ok"], document["tokens"]) == (True, 15)
+    assert [(step["name"], step["standing"]) for step in document["steps"]] == [(name, "ok") for name in STEPS]
+    assert (document["ok"], document["tokens"]) == (True, 30)
 
 
 @pytest.mark.parametrize(
     ("changes", "step", "words"),
     [
-        ({"logged_in": 1}, "logged in", "no"),
-        ({"deed": "sys.exit(3)"}, "answered", "3"),
-        ({"answer": "no JSON here"}, "structured output", "does not fit"),
-        ({"answer": '{"word": "else"}'}, "structured output", "else"),
-        ({"deed": "pass"}, "edited a file", "None"),
+        ({"logged_in": 1}, "login", "no"),
+        ({"deed": "sys.exit(3)"}, "answer", "3"),
+        ({"answer": "no JSON here"}, "json", "does not fit"),
+        ({"answer": '{"word": "else"}'}, "json", "else"),
+        ({"deed": "pass"}, "edit", "not there"),
+        ({"deed": 'memory.write_text("nothing")' + "; " + str(WELL["deed"])}, "session", "nothing"),
+        ({"session": None}, "session", "did not say which conversation"),
     ],
-    ids=["logged out", "crash", "no JSON", "wrong word", "no edit"],
+    ids=["logged out", "crash", "no JSON", "wrong word", "no edit", "forgets", "no id"],
 )
 def test_a_proof_fails_at_the_step_that_does_not_work(
     changes: dict, step: str, words: str, smithers: Smithers, claude
 ) -> None:
     claude(**changes)
 
-    document = smithers.json("agents", "test", "claude", code=1)
+    document = smithers.json("agents", "test", "claude", *(["--only", step] if step != "login" else []), code=1)
 
-    (failed,) = [one for one in document["steps"] if not one["ok"]]
+    (failed,) = [one for one in document["steps"] if one["standing"] == "failed"]
     assert failed["name"] == step
     assert words in failed["text"]
+    assert failed["hint"]
+
+
+def test_only_the_steps_that_are_wanted_are_taken_and_told(smithers: Smithers, claude) -> None:
+    claude(deed="sys.exit(3)")
+
+    document = smithers.json("agents", "test", "claude", "--only", "limit", "--only", "version")
+
+    assert [step["name"] for step in document["steps"]] == ["version", "limit"]
+    assert document["tokens"] == 0
+
+
+def test_a_long_turn_that_ends_by_itself_proves_no_stop(smithers: Smithers, claude) -> None:
+    claude(long="pass")
+
+    (stop,) = smithers.json("agents", "test", "claude", "--only", "stop")["steps"]
+
+    assert (stop["standing"], stop["name"]) == ("warning", "stop")
+    assert "over before" in stop["text"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "standing"),
+    [("", "failed"), ("[[failure]]\nkind = 'limit'\nregex = '(?i)rate.?limit|too many requests'\n", "ok")],
+    ids=["no rule", "a rule"],
+)
+def test_a_profile_that_knows_no_limit_is_told_what_to_add(rules: str, standing: str, smithers: Smithers) -> None:
+    own = 'program = ["sh"]\nargv = ["-c", "{prompt}"]\noutput = { mode = "text" }\nsuccess = { exit = [0] }\n'
+    write(smithers.repo, {".smithers/agents/mine.toml": own + rules})
+
+    (limit,) = smithers.json("agents", "test", "mine", "--only", "limit", code=None)["steps"]
+
+    assert limit["standing"] == standing
+    assert ("OpenAI" in limit["text"]) == (standing == "ok")
+    assert ('kind = "limit"' in limit["hint"]) == (standing == "failed")
 
 
 def test_what_is_not_installed_fails_with_how_to_get_it(smithers: Smithers) -> None:
     said = smithers("agents", "test", "claude", code=1)
 
-    assert "FAILED  found" in said.out
+    assert "FAILED    found" in said.out
     assert "npm install" in said.err
 
 
@@ -155,6 +210,8 @@ def test_an_unknown_agent_is_refused_with_those_that_there_are(smithers: Smither
 def test_a_hanging_agent_is_ended_in_time(smithers: Smithers, claude) -> None:
     claude(deed="import time; time.sleep(60)")
 
-    document = smithers.json("agents", "test", "claude", "--timeout", "1", code=1)
+    document = smithers.json("agents", "test", "claude", "--only", "answer", "--timeout", "1", code=1)
 
-    assert document["steps"][-1]["text"].startswith("timeout")
+    (failed,) = [step for step in document["steps"] if step["standing"] == "failed"]
+    assert failed["text"].startswith("timeout")
+    assert "--timeout" in failed["hint"]

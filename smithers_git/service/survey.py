@@ -1,0 +1,160 @@
+"""Which agents there are, and whether each can be used here. Costs no token: the CLIs are only asked who they are."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from smithers_git.core.command_line import version_note
+from smithers_git.core.profile import Profile
+from smithers_git.edge import content, process
+from smithers_git.errors import SmithersError
+from smithers_git.service import pools
+from smithers_git.service.project import Project
+
+_QUICK: Final = 20.0
+"""Seconds for a CLI to tell its version or whether it is logged in; a Node CLI needs about one."""
+_AT_ONCE: Final = 8
+_MOST: Final = 256 << 10
+"""Bytes that are kept of what a CLI answers; a help text of 100 kB has been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What is known of one profile without spending a token."""
+
+    name: str
+    origin: str
+    """The profile's file."""
+    builtin: bool
+    trouble: str = ""
+    """Why the profile cannot be used; then nothing else is known."""
+    program: str | None = None
+    version: str = ""
+    note: str = ""
+    """What is to be said of the version; empty inside the tested range."""
+    logged_in: bool | None = None
+    """None when the profile knows no way to tell."""
+    login: str = ""
+    """What to type to log in."""
+    install: str = ""
+    proven: str = ""
+    unproven: str = ""
+
+
+def agents(project: Project) -> list[Agent]:
+    """Every profile, the repository's own and the built-in ones."""
+    # Sixteen CLIs of about a second each, twice: one after the other nobody would wait for them.
+    with ThreadPoolExecutor(_AT_ONCE) as workers:
+        return list(workers.map(lambda name: survey(project, name), content.list_agents(project.worktree)))
+
+
+def survey(project: Project, name: str) -> Agent:
+    """One agent: whether its program is there, which version, whether it is logged in. Raises AgentError: no such."""
+    path = pools.profile_file(project, name)
+    known = Agent(name, str(path), builtin=path.is_relative_to(content.builtin_root() / "agents"))
+    try:
+        profile = pools.profile(project, name)
+    except SmithersError as error:
+        return replace(known, trouble=f"{error.message}; {error.hint}")
+    program = pools.program(project, profile)
+    known = replace(
+        known,
+        program=program,
+        login=profile.login.how if profile.login else "",
+        install=profile.install,
+        proven=profile.proven,
+        unproven=profile.unproven,
+    )
+    if program is None:
+        return known
+    printed = ask(program, profile.version.argv, environ(project, profile))[1] if profile.version else ""
+    match = profile.version.regex.search(printed) if profile.version else None
+    return replace(
+        known,
+        version=match[1] if match else "",
+        note=version_note(profile, printed),
+        logged_in=logged_in(project, profile, program),
+    )
+
+
+def reason(agent: Agent) -> tuple[bool, str]:
+    """Whether the agent can be used here, as far as can be known without asking its model, and in words why (not)."""
+    if agent.trouble:
+        return False, agent.trouble
+    if agent.program is None:
+        return False, "not installed" + (f": {agent.install}" if agent.install else ", its program is not on PATH")
+    if agent.logged_in is False:
+        words = ["not logged in" + (f": {agent.login}" if agent.login else ""), agent.note]
+        return False, "; ".join(filter(None, words))
+    words = ["installed and logged in" if agent.logged_in else "installed"]
+    words += [agent.note] if agent.note else []
+    words += [f"unproven: {agent.unproven}"] if agent.unproven else []
+    words += [] if agent.builtin else [f"profile {agent.origin}"]
+    return True, "; ".join(words)
+
+
+def logged_in(project: Project, profile: Profile, program: str) -> bool | None:
+    """Whether the CLI has what it needs to ask its model; None when the profile knows no way to tell."""
+    login = profile.login
+    if login is None:
+        return None
+    env = environ(project, profile)
+    if any(env.get(name) for name in login.env):
+        return True
+    return ask(program, login.argv, env)[0] == 0 if login.argv else False
+
+
+def environ(project: Project, profile: Profile) -> dict[str, str]:
+    """The environment in which the CLI is asked something, the same as for its turns."""
+    own = pools.settings_of(project, profile.name)
+    return {**process.agent_env(project.environ, [*profile.env.passed, *own.pass_env]), **own.env}
+
+
+def ask(program: str, words: tuple[str, ...], env: Mapping[str, str], seconds: float = _QUICK) -> tuple[int, str]:
+    """Exit code and output of a quick question to a CLI, in an empty folder: some write where they stand.
+
+    -1 when it did not end within `seconds` or cannot be started; nothing that it started is left.
+    """
+    said = bytearray()
+
+    def take(chunk: bytes) -> None:
+        said.extend(chunk)
+        del said[_MOST:]
+
+    with tempfile.TemporaryDirectory(prefix="smithers-ask-") as folder:
+        launch = process.Launch(
+            [program, *words],
+            Path(folder),
+            env,
+            merge_stderr=True,
+            timeout=seconds,
+            stop=(process.StopStep("TERM", 1),),
+        )
+        ended = process.run(launch, on_output=take, cancel=threading.Event())
+    if ended.reason != "exited" or ended.code is None:
+        return -1, ended.message
+    return ended.code, said.decode("utf-8", "replace")
+
+
+def installed_agents(project: Project) -> tuple[list[str], dict[str, str], dict[str, SmithersError]]:
+    """Agents by name: installed; not installed, with how to get them; and those with a broken profile, with why."""
+    there: list[str] = []
+    missing: dict[str, str] = {}
+    broken: dict[str, SmithersError] = {}
+    for name in content.list_agents(project.worktree):
+        try:
+            profile = pools.profile(project, name)
+        except SmithersError as error:
+            broken[name] = error
+            continue
+        if pools.program(project, profile) is None:
+            missing[name] = profile.install
+        else:
+            there.append(name)
+    return there, missing, broken

@@ -1,0 +1,121 @@
+"""A room in which one agent is tried: an empty repository, and turns as the engine would make them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from smithers_git.core.nodes import Task
+from smithers_git.edge import process
+from smithers_git.names import TaskKey
+from smithers_git.service.job import Job, Result
+from smithers_git.service.live import MARK, Live, Watch
+from smithers_git.service.project import Project
+from smithers_git.service.talk.converse import converse
+
+_BEGUN: Final = 20.0
+"""Seconds after which a turn is stopped although no tool was seen at work: some CLIs do not tell."""
+_SETTLED: Final = 0.5
+"""Seconds between the word of a tool at work and the stop, for the command to be there."""
+
+
+class Answer(BaseModel):
+    """What the agent is asked to answer."""
+
+    word: str
+
+
+class Room:
+    """Turns of one agent in a folder that goes with `close`.
+
+    Args:
+        project: the repository whose configuration counts; nothing in it is touched.
+        agent: its name.
+        limit: seconds that a turn may take.
+        cancel: setting it ends the agent.
+        script: what the embedded agent plays, which goes by a script and not by the prompt.
+    """
+
+    def __init__(self, project: Project, agent: str, limit: float, cancel: threading.Event, script: str) -> None:
+        from smithers_git.edge.git.command import git
+
+        self._agent, self._limit, self._cancel = agent, limit, cancel
+        self._folder = Path(tempfile.mkdtemp(prefix="smithers-agent-test-"))
+        self.work = self._folder / "work"
+        """Where the agent works."""
+        self.seconds = self.cost = 0.0
+        self.tokens = 0
+        self.work.mkdir()
+        git(self.work, "init", "--quiet")
+        environ = dict(project.environ)
+        if agent == "script":
+            (self._folder / "script.toml").write_text(script, "utf-8")
+            environ["SMITHERS_SCRIPT"] = str(self._folder / "script.toml")
+        self._project = replace(project, environ=environ)
+        self._project.state_dir = self._folder / "state"  # what an attempt leaves beside the runs goes with the folder
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def turn(self, node: str, prompt: str, before: Result | None = None) -> Result:
+        """One turn, in the conversation of `before`."""
+        return self._attempt(node, prompt, before, self._cancel, lambda _kind: None)[0]
+
+    def stopped(self, node: str, prompt: str) -> tuple[Result, list[int]]:
+        """A turn that is ended once a tool is at work; returns it with the pids of what it left running."""
+        stop, busy, over = threading.Event(), threading.Event(), threading.Event()
+        clock = self._project.clock
+        until = clock.monotonic() + _BEGUN
+
+        def watch() -> None:
+            while not (over.is_set() or self._cancel.is_set() or clock.monotonic() > until or busy.wait(0.1)):
+                pass
+            over.wait(_SETTLED)
+            stop.set()
+
+        def heard(kind: str) -> None:
+            if kind == "tool":
+                busy.set()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            result, live = self._attempt(node, prompt, None, stop, heard)
+        finally:
+            over.set()
+            watcher.join()
+        return result, process.find_tree(0, "", (MARK, live.environ[MARK]))
+
+    def _attempt(
+        self,
+        node: str,
+        prompt: str,
+        before: Result | None,
+        cancel: threading.Event,
+        heard: Callable[[str], None],
+    ) -> tuple[Result, Live]:
+        here = self._project
+        task = Task(node, agent=self._agent, prompt=prompt, output=Answer, timeout=self._limit)
+        job = Job("agent-test", TaskKey(node), 1, task, None, prompt=prompt, agent=self._agent)
+        if before is not None:
+            job = replace(job, session=before.session, session_total=before.session_total, new_pass=True)
+        result = Result(job, agent=self._agent)
+        live = Live(self._folder / "live", job, lambda kind, _text: heard(kind))
+        began = here.clock.monotonic()
+        try:
+            converse(here, job, result, self.work, Watch(cancel, live))
+        finally:
+            live.close()
+        result.seconds = here.clock.monotonic() - began
+        self.seconds += result.seconds
+        self.cost += result.cost or 0.0
+        self.tokens += result.usage.input + result.usage.output if result.usage else 0
+        return result, live
