@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from smithers_git.core import amounts
 from smithers_git.core.liveness import Patience
 from smithers_git.core.nodes import Budget
 from smithers_git.core.notice import OCCASIONS, Occasion
+from smithers_git.core.sdk_agent import McpServer, Tool, is_sdk, provider_of
 from smithers_git.core.trigger import TriggerSettings
 
 
@@ -46,6 +47,12 @@ class AgentSettings(_Section):
     """Names of further variables to let through to the CLI."""
     args: list[str] = []
     """Further arguments, put after the profile's own."""
+    tools: list[Tool] | None = None
+    """Of a model without a CLI: which tools it gets; all that its permission allows when it is not given."""
+    mcp: list[str] = []
+    """Of a model without a CLI: names of `[mcp.NAME]` servers whose tools it gets as well."""
+    max_requests: int | None = Field(default=None, ge=1)
+    """Of a model without a CLI: requests that one turn may make; 200 when it is not given."""
     transport: Literal["exec", "acp"] | None = None
     """How the CLI is talked with, where its profile knows both ways; None: as the profile says."""
     ask: bool = False
@@ -198,6 +205,10 @@ class NotifySettings(_Section):
         return value
 
 
+_OF_A_CLI: Final = {"model", "program", "args", "transport"}
+_OF_A_MODEL: Final = {"tools", "mcp", "max_requests"}
+
+
 class Settings(_Section):
     """The whole file; every key has a default."""
 
@@ -207,6 +218,8 @@ class Settings(_Section):
     pools: dict[str, list[str]] = {}
     """Named fallback chains of agents: smart, fast, implement, review, plan, research, or names of your own."""
     agents: dict[str, AgentSettings] = {}
+    mcp: dict[str, McpServer] = {}
+    """Servers of tools for models without a CLI; a CLI has its own list of them."""
     worktree: WorktreeSettings = WorktreeSettings()
     ports: PortSettings = PortSettings()
     disk: DiskSettings = DiskSettings()
@@ -217,6 +230,18 @@ class Settings(_Section):
     notify: NotifySettings = NotifySettings()
     trigger: list[TriggerSettings] = []
     """What starts runs by itself: hooks of git, and schedules."""
+
+    @field_validator("agents")
+    @classmethod
+    def _means_something(cls, value: dict[str, AgentSettings]) -> dict[str, AgentSettings]:
+        for name, own in value.items():
+            sdk = is_sdk(name)
+            if sdk and provider_of(name) is None:
+                raise ValueError(f'{name!r} is neither "sdk:PROVIDER/MODEL" nor "sdk:PROVIDER"')
+            vain = sorted(own.model_fields_set & (_OF_A_CLI if sdk else _OF_A_MODEL))
+            if vain:
+                raise ValueError(f"{name}: {', '.join(vain)} mean nothing to {'a model without a CLI' if sdk else 'a CLI'}")
+        return value
 
     @field_validator("trigger")
     @classmethod

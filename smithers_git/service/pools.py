@@ -15,12 +15,14 @@ from smithers_git.core import command_line
 from smithers_git.core.chain import Choice
 from smithers_git.core.chain import choose as choose_of
 from smithers_git.core.profile import Profile, load_profile
+from smithers_git.core.sdk_agent import is_sdk, parse
 from smithers_git.core.settings import AgentSettings
 from smithers_git.core.state import State
-from smithers_git.edge import content
+from smithers_git.edge import content, sdk
 from smithers_git.errors import AgentError
 from smithers_git.names import TaskKey
 from smithers_git.service import accounts, logins
+from smithers_git.service import sdk as models
 from smithers_git.service.accounts import Account
 from smithers_git.service.project import Project
 
@@ -47,6 +49,9 @@ def _load(path: Path) -> Profile:
 
 def profile_file(project: Project, name: str) -> Path:
     """The file of the agent profile `name`; raises AgentError when there is none."""
+    if is_sdk(name):
+        parse(name)
+        return sdk.PROFILE
     path = content.find_agent(name, project.worktree)
     if path is None:
         known = [*content.list_agents(project.worktree), *project.settings.pools, *ROLES]
@@ -60,11 +65,13 @@ def profile_file(project: Project, name: str) -> Path:
 
 def profile(project: Project, name: str) -> Profile:
     """The profile of one agent; raises AgentError or ConfigError."""
-    return _load(profile_file(project, name))
+    return models.profile(name) if is_sdk(name) else _load(profile_file(project, name))
 
 
 def program(project: Project, found: Profile) -> str | None:
     """The program that the profile names, as a path; None when it is not installed."""
+    if is_sdk(found.name) and sdk.installed() is None:
+        return None
     path = project.environ.get("PATH")
     own = settings_of(project, found.name).program
     for name in [own] if own else command_line.programs(found, sys.executable):
@@ -90,6 +97,8 @@ def installed(project: Project, role: str) -> list[str]:
 
 
 def settings_of(project: Project, name: str) -> AgentSettings:
+    if is_sdk(name):
+        return models.settings_of(project.settings, name)
     return project.settings.agents.get(name) or AgentSettings()
 
 

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from smithers_git.core import command_line
-from smithers_git.core.command_line import Turn
+from smithers_git.core.command_line import Invocation, Turn
 from smithers_git.core.liveness import Stall
 from smithers_git.core.reply import AgentEvent, Reply
 from smithers_git.core.stream import Reader, result_files
@@ -68,7 +68,7 @@ class Cli:
             permission=seat.own.permission,
             extra=tuple(seat.own.args),
         )
-        call = command_line.build(profile, turn)
+        call = self.invocation(turn)
         if call.prompt_file is not None:
             (scratch / call.prompt_file[0]).write_text(call.prompt_file[1], "utf-8")
         env = seat.environ(call, self.correction)
@@ -82,6 +82,7 @@ class Cli:
 
         def take(clean: bytes) -> list[AgentEvent]:
             live.write(clean)
+            self.heard(clean)
             events = reader.feed(clean)
             for event in events:
                 live.report(event.kind, event.text)
@@ -101,6 +102,13 @@ class Cli:
         files = {name: redactor.text(_read(path)) for name, path in paths.items() if path.is_file()}
         said = redactor.text(ended.stderr.decode("utf-8", "replace")).encode()
         return reader.finish(ended.code, said, files, ended=ended.reason, message=ended.message)
+
+    def invocation(self, turn: Turn) -> Invocation:
+        """What is run for one turn."""
+        return command_line.build(self._seat.profile, turn)
+
+    def heard(self, clean: bytes) -> None:
+        """Told of the next piece of standard output, secrets taken out, in the order in which it came."""
 
     def _account(self, reply: Reply) -> None:
         result = self._result

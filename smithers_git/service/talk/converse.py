@@ -9,11 +9,13 @@ from typing import Final
 from smithers_git.clock import zone
 from smithers_git.core import limits, parse
 from smithers_git.core.reply import Failure
+from smithers_git.core.sdk_agent import is_sdk
 from smithers_git.service import pools
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Watch
 from smithers_git.service.project import Project
 from smithers_git.service.talk.cli import Cli
+from smithers_git.service.talk.sdk import Sdk
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import Talker
 
@@ -34,7 +36,8 @@ def _talker(project: Project, job: Job, result: Result, folder: Path, watch: Wat
     """The transport that the agent's profile names."""
     assert job.agent is not None
     profile, own = pools.profile(project, job.agent), pools.settings_of(project, job.agent)
-    return Cli(Seat(project, job, folder, watch, profile, own), result)
+    seat = Seat(project, job, folder, watch, profile, own)
+    return Sdk(seat, result) if is_sdk(job.agent) else Cli(seat, result)
 
 
 def _converse(project: Project, job: Job, result: Result, talk: Talker, watch: Watch) -> None:

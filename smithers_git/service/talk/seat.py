@@ -18,6 +18,7 @@ from smithers_git.core.command_line import Invocation
 from smithers_git.core.profile import Profile
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.reply import Failure, Reply
+from smithers_git.core.sdk_agent import is_sdk
 from smithers_git.core.settings import AgentSettings
 from smithers_git.edge import process
 from smithers_git.service import pools
@@ -51,7 +52,8 @@ class Seat:
     def missing(self) -> Reply:
         """The reply of an agent whose program is not there."""
         install = f"; {self.profile.install}" if self.profile.install else ""
-        why = f"{self.profile.name} is not installed (looked for {', '.join(self.profile.program)}{install})"
+        wanted = "pydantic-ai" if is_sdk(self.profile.name) else ", ".join(self.profile.program)
+        why = f"{self.profile.name} is not installed (looked for {wanted}{install})"
         return Reply("", None, None, None, Failure("unstartable", why))
 
     @contextmanager
