@@ -43,13 +43,18 @@ class Picker:
                 self._take(_matched(match), at)
 
     def _take(self, value: Value | None, at: int) -> None:
-        if value is None or value == "":
-            return
         old, pick = self.value, self.rule.pick
+        if value is None or value == "":
+            if value is not None and pick == "stream" and at == self.at + 1:
+                self.at = at  # an empty piece does not break the run
+            return
         if old is None or pick == "last":
             self.value = value
         elif pick == "join" and len(str(old)) < MAX_LINE:
             self.value = f"{old}\n{value}"
+        elif pick == "stream":
+            self.value = f"{old}{value}"[-MAX_LINE:] if at == self.at + 1 else value
+            self.at = at
         elif pick == "sum":
             self.value = _number(old) + _number(value)
         if self.value is not old:

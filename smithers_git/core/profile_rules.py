@@ -48,7 +48,10 @@ class Rule(Part):
     """One path, or several whose matches are taken together."""
     regex: re.Pattern[str] | None = None
     """Its first group, else the whole match. Without `path` it searches the text that is not JSON."""
-    pick: Literal["first", "last", "join", "sum"] = "last"
+    pick: Literal["first", "last", "join", "sum", "stream"] = "last"
+    """`join` puts each on a line of its own; `stream` is for a text that comes in pieces, one a line: the last unbroken
+    run of such lines, as it stands.
+    """
 
     @model_validator(mode="after")
     def _says_something(self) -> Rule:

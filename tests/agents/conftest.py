@@ -12,6 +12,12 @@ from agents.drive import Bench, Driver, built_in
 from agents.machine import every
 
 MACHINES = every()
+RECORDINGS = {
+    "test_a_turn_edits_a_file_and_its_tokens_are_counted": "edit",
+    "test_a_conversation_goes_on_where_the_profile_says_so": "resumed",
+    "test_a_blip_is_ridden_out_or_told": "blip",
+}
+"""Names of recordings by test; a fault has its own."""
 
 
 @pytest.fixture
@@ -29,9 +35,10 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def cli(bench: Bench) -> Driver:
+def cli(request: pytest.FixtureRequest, bench: Bench) -> Driver:
     """The CLI in a fresh repository."""
-    return bench.driver()
+    fault = request.node.callspec.params.get("fault", "")
+    return bench.driver(RECORDINGS.get(request.node.originalname, "") or fault)
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agents.machine import Machine
+from agents.machine import CACHE, Machine
 from agents.stub.server import StubModel
 from agents.stub.steps import Step, write
 from kit.processes import marked
 from kit.repos import make_repo
 from pydantic import BaseModel
 
+from agents import recording
 from smithers_git.core.events import Usage
 from smithers_git.core.nodes import Task
 from smithers_git.core.profile import Profile, load_profile
@@ -64,17 +65,18 @@ class Bench:
         self.environ = machine.settle(folder, self.stub, profile.program[0])
         self.repos = 0
 
-    def driver(self) -> Driver:
-        """The CLI in a fresh repository."""
+    def driver(self, test: str = "") -> Driver:
+        """The CLI in a fresh repository; its last turn may be recorded under the name `test`."""
         self.repos += 1
-        return Driver(self, make_repo(self.folder / f"space{self.repos}"))
+        return Driver(self, make_repo(self.folder / f"space{self.repos}"), test)
 
 
 class Driver:
     """One CLI in one repository."""
 
-    def __init__(self, bench: Bench, folder: Path) -> None:
+    def __init__(self, bench: Bench, folder: Path, test: str) -> None:
         self.bench, self.folder = bench, folder
+        self.test = test
         self.machine, self.stub, self.profile = bench.machine, bench.stub, bench.profile
         self.project = Project.open(folder, bench.environ)
         self._turns = 0
@@ -115,12 +117,14 @@ class Driver:
         )
         begun = time.monotonic()
         seat = Seat(self.project, job, folder or self.folder, watch, self.profile, settings)
-        with closing(Cli(seat, Result(job))) as talk:
+        with recording.endings() as ends, closing(Cli(seat, Result(job))) as talk:
             reply = talk.say(prompt)
-        seconds = time.monotonic() - begun
-        done = Done(reply, seconds, events, live.close().decode("utf-8", "replace"))
+        done = Done(reply, time.monotonic() - begun, events, live.close().decode("utf-8", "replace"))
         assert self.leftovers() == []
         assert self.stub.complaints == []
+        if recording.WANTED and self.test and len(ends) == 1:
+            places = {str(self.folder): "/space", str(self.bench.folder): "/machine", str(CACHE): "/agents"}
+            recording.keep(f"{self.profile.name}/{self.test}", done.said, ends[0], reply, places)
         return done
 
     def leftovers(self) -> list[int]:

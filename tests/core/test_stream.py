@@ -326,3 +326,25 @@ def test_a_cli_that_counts_turns_needs_no_total():
     reply = reader.finish(0)
     assert reply.usage == Usage(input=100, output=1, cached=0)
     assert reply.total is None
+
+
+def test_a_text_that_comes_in_pieces_is_put_together_and_what_was_said_before_is_left_out():
+    profile = load_profile(
+        """
+program = ["x"]
+argv = ["{prompt}"]
+[output]
+mode = "jsonl"
+answer = { where = { type = "piece" }, path = "text", pick = "stream" }
+[success]
+event = { type = "end" }
+""",
+        "agents/x.toml",
+    )
+    reader = Reader(profile)
+    said = ["I shall ", "look.", None, "It is\\n", "", "do", "ne."]
+    for text in said:
+        line = '{"type": "tool"}' if text is None else f'{{"type": "piece", "text": "{text}"}}'
+        reader.feed(f"{line}\n".encode())
+    reader.feed(b'{"type": "end"}\n')
+    assert reader.finish(0).answer == "It is\ndone."
