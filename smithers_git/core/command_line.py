@@ -80,6 +80,11 @@ def build(profile: Profile, turn: Turn) -> Invocation:
     )
 
 
+def constants(profile: Profile) -> dict[str, str]:
+    """The variables that the profile sets in any case, for when the CLI is asked something that is no turn."""
+    return {name: text for name, text in profile.env.values.items() if not _BRACES.search(text)}
+
+
 def programs(profile: Profile, python: str) -> list[str]:
     """What to look for on PATH, first match wins; `python` is this interpreter."""
     return [_fill(name, {"python": python}) for name in profile.program]

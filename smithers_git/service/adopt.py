@@ -12,7 +12,7 @@ from typing import Final
 from smithers_git.core.draft import draft
 from smithers_git.edge import content, overlay, process
 from smithers_git.errors import AgentError, UsageError
-from smithers_git.service import pools, survey
+from smithers_git.service import logins, pools
 from smithers_git.service.project import Project
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -75,5 +75,5 @@ def _said(project: Project, program: str, flag: str) -> str:
     with tempfile.TemporaryDirectory(prefix="smithers-home-") as home:
         env = {**process.agent_env(project.environ, []), "HOME": home, "TERM": "dumb", "NO_COLOR": "1"}
         env = {name: value for name, value in env.items() if not name.startswith("XDG_")}
-        code, text = survey.ask(program, (flag,), env, _PATIENCE)
+        code, text = logins.ask(program, (flag,), env, _PATIENCE)
     return text if code == 0 else ""

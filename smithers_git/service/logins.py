@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from smithers_git.core import command_line
 from smithers_git.core.profile import Profile
 from smithers_git.core.settings import AgentSettings
 from smithers_git.edge import process
-from smithers_git.errors import SmithersError
 from smithers_git.service.project import Project
 
 QUICK: Final = 20.0
 """Seconds for a CLI to tell its version or whether somebody is logged in; a Node CLI needs about one."""
+_MOST: Final = 256 << 10
+"""Bytes that are kept of what a CLI answers; a help text of 100 kB has been seen."""
 _answers: dict[tuple[str, str, str], bool] = {}
 """By agent, program and home: whether somebody may be logged in, as it said in this process."""
 
 
-def ask(
-    project: Project, profile: Profile, own: AgentSettings, words: tuple[str, ...], limit: float = QUICK
-) -> tuple[int, str]:
+def environ(project: Project, profile: Profile, own: AgentSettings) -> dict[str, str]:
+    """The environment in which a CLI is asked something: as for its turns, without what only a turn has."""
+    seen = process.agent_env(project.environ, [*profile.env.passed, *own.pass_env])
+    return {**seen, **command_line.constants(profile), **own.env}
+
+
+def ask(program: str, words: Sequence[str], env: Mapping[str, str], limit: float = QUICK) -> tuple[int, str]:
     """Exit code and output of a quick question to a CLI, in an empty folder: some write where they stand.
 
-    Args:
-        words: the program and its arguments.
-        limit: seconds.
+    -1 when it did not end within `limit` seconds or cannot be started; nothing that it started is left.
     """
-    env = {**process.agent_env(project.environ, [*profile.env.passed, *own.pass_env]), **own.env}
-    with tempfile.TemporaryDirectory(prefix="smithers-ask-") as folder:
-        try:
-            done = process.capture(list(words), cwd=Path(folder), env=env, timeout=limit)
-        except SmithersError as error:  # it hangs, or is no program at all: that is the answer
-            return -1, error.message
-    return done.code, (done.stdout + done.stderr).decode("utf-8", "replace")
+    said = bytearray()
+
+    def take(chunk: bytes) -> None:
+        said.extend(chunk)
+        del said[_MOST:]
+
+    with tempfile.TemporaryDirectory(prefix="smithers-ask-", ignore_cleanup_errors=True) as folder:
+        stop = (process.StopStep("TERM", 1),)
+        launch = process.Launch([program, *words], Path(folder), env, merge_stderr=True, timeout=limit, stop=stop)
+        ended = process.run(launch, on_output=take, cancel=threading.Event())
+    if ended.reason != "exited" or ended.code is None:
+        return -1, ended.message
+    return ended.code, said.decode("utf-8", "replace")
 
 
 def logged_in(project: Project, profile: Profile, own: AgentSettings, program: str) -> bool | None:
@@ -43,9 +54,10 @@ def logged_in(project: Project, profile: Profile, own: AgentSettings, program: s
     login = profile.login
     if login is None:
         return None
-    if any(project.environ.get(name) for name in login.env):
+    env = environ(project, profile, own)
+    if any(env.get(name) for name in login.env):
         return True
-    return ask(project, profile, own, (program, *login.argv))[0] == 0 if login.argv else False
+    return ask(program, login.argv, env)[0] == 0 if login.argv else False
 
 
 def logged_out(project: Project, agents: Mapping[str, tuple[Profile, str]]) -> set[str]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from smithers_git.core.command_line import version_note
-from smithers_git.core.profile import Profile
-from smithers_git.edge import content, process
+from smithers_git.edge import content
 from smithers_git.errors import SmithersError
-from smithers_git.service import pools
+from smithers_git.service import logins, pools
 from smithers_git.service.project import Project
 
-_QUICK: Final = 20.0
-"""Seconds for a CLI to tell its version or whether it is logged in; a Node CLI needs about one."""
 _AT_ONCE: Final = 8
-_MOST: Final = 256 << 10
-"""Bytes that are kept of what a CLI answers; a help text of 100 kB has been seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +64,15 @@ def survey(project: Project, name: str) -> Agent:
     )
     if program is None:
         return known
-    printed = ask(program, profile.version.argv, environ(project, profile))[1] if profile.version else ""
+    own = pools.settings_of(project, name)
+    env = logins.environ(project, profile, own)
+    printed = logins.ask(program, profile.version.argv, env)[1] if profile.version else ""
     match = profile.version.regex.search(printed) if profile.version else None
     return replace(
         known,
         version=match[1] if match else "",
         note=version_note(profile, printed),
-        logged_in=logged_in(project, profile, program),
+        logged_in=logins.logged_in(project, profile, own, program),
     )
 
 
@@ -97,49 +90,6 @@ def reason(agent: Agent) -> tuple[bool, str]:
     words += [f"unproven: {agent.unproven}"] if agent.unproven else []
     words += [] if agent.builtin else [f"profile {agent.origin}"]
     return True, "; ".join(words)
-
-
-def logged_in(project: Project, profile: Profile, program: str) -> bool | None:
-    """Whether the CLI has what it needs to ask its model; None when the profile knows no way to tell."""
-    login = profile.login
-    if login is None:
-        return None
-    env = environ(project, profile)
-    if any(env.get(name) for name in login.env):
-        return True
-    return ask(program, login.argv, env)[0] == 0 if login.argv else False
-
-
-def environ(project: Project, profile: Profile) -> dict[str, str]:
-    """The environment in which the CLI is asked something, the same as for its turns."""
-    own = pools.settings_of(project, profile.name)
-    return {**process.agent_env(project.environ, [*profile.env.passed, *own.pass_env]), **own.env}
-
-
-def ask(program: str, words: tuple[str, ...], env: Mapping[str, str], seconds: float = _QUICK) -> tuple[int, str]:
-    """Exit code and output of a quick question to a CLI, in an empty folder: some write where they stand.
-
-    -1 when it did not end within `seconds` or cannot be started; nothing that it started is left.
-    """
-    said = bytearray()
-
-    def take(chunk: bytes) -> None:
-        said.extend(chunk)
-        del said[_MOST:]
-
-    with tempfile.TemporaryDirectory(prefix="smithers-ask-") as folder:
-        launch = process.Launch(
-            [program, *words],
-            Path(folder),
-            env,
-            merge_stderr=True,
-            timeout=seconds,
-            stop=(process.StopStep("TERM", 1),),
-        )
-        ended = process.run(launch, on_output=take, cancel=threading.Event())
-    if ended.reason != "exited" or ended.code is None:
-        return -1, ended.message
-    return ended.code, said.decode("utf-8", "replace")
 
 
 def installed_agents(project: Project) -> tuple[list[str], dict[str, str], dict[str, SmithersError]]:
