@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.stub.wire import Event, Turn
 
-_STOPS = {"write": "tool_use", "run": "tool_use", "decline": "refusal"}
+_STOPS = {"write": "tool_use", "run": "tool_use", "call": "tool_use", "decline": "refusal"}
 
 
 def whole(turn: Turn) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class Step:
     `input_tokens` mean what each vendor's mean: Anthropic's are without the cached ones, everybody else's with them.
     """
 
-    kind: Literal["text", "write", "run", "refuse", "decline", "hang", "drop"]
+    kind: Literal["text", "write", "run", "call", "refuse", "decline", "hang", "drop"]
     text: str = ""
     path: str = ""
     status: int = 200
@@ -23,6 +23,8 @@ class Step:
     input_tokens: int = 100
     output_tokens: int = 10
     cached_tokens: int = 0
+    tool: str = ""
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 def say(text: str, **counts: int) -> Step:
@@ -38,6 +40,11 @@ def write(path: str, text: str, **counts: int) -> Step:
 def run(command: str, **counts: int) -> Step:
     """A tool call that runs a shell command."""
     return Step("run", text=command, **counts)
+
+
+def call(tool: str, **arguments: object) -> Step:
+    """A call of the very tool `tool`, say one of an MCP server."""
+    return Step("call", tool=tool, arguments=arguments)
 
 
 def refuse(status: int, kind: str, message: str, **headers: str) -> Step:

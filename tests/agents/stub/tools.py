@@ -49,18 +49,21 @@ def offered(body: dict[str, Any]) -> list[Tool]:
 
 
 def call_for(step: Step, body: dict[str, Any]) -> Call | None:
-    """The tool call of a `write` or `run` step, None for any other; raises NoSuchTool."""
-    if step.kind not in ("write", "run"):
+    """The tool call of a `write`, `run` or `call` step, None for any other; raises NoSuchTool."""
+    if step.kind not in ("write", "run", "call"):
         return None
+    if step.kind == "call" and step.tool in [tool.name for tool in offered(body)]:
+        return Call(step.tool, dict(step.arguments))
     tools = {_plain(tool.name): tool for tool in offered(body)}
     if step.kind == "write":
         for name in _WRITERS:
             if name in tools:
                 return _call(tools[name], path=step.path, content=step.text, command="create")
-    for name in _SHELLS:
+    for name in _SHELLS if step.kind != "call" else ():
         if name in tools:
             return _call(tools[name], command=_command(step))
-    raise NoSuchTool(f"no tool to {step.kind} among {', '.join(tool.name for tool in tools.values()) or 'none'}")
+    there = ", ".join(tool.name for tool in tools.values()) or "none"
+    raise NoSuchTool(f"no tool to {step.kind}{' ' + step.tool if step.tool else ''} among {there}")
 
 
 def edit_block(step: Step) -> str:
