@@ -74,11 +74,19 @@ def edit_block(step: Step) -> str:
 def _functions(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     if "functionDeclarations" in entry:  # Gemini
         for one in entry["functionDeclarations"]:
-            yield one["name"], one.get("parametersJsonSchema") or one.get("parameters") or {}
+            yield one["name"], _parameters(one)
     elif "function" in entry:  # Chat Completions
         yield entry["function"]["name"], entry["function"].get("parameters") or {}
     elif "name" in entry:  # Anthropic Messages, Responses
         yield entry["name"], entry.get("input_schema") or entry.get("parameters") or {}
+
+
+def _parameters(one: dict[str, Any]) -> dict[str, Any]:
+    # Google takes several spellings.
+    for key in ("parametersJsonSchema", "parameters_json_schema", "parameters"):
+        if one.get(key):
+            return dict(one[key])
+    return {}
 
 
 def _command(step: Step) -> str:
