@@ -47,3 +47,39 @@ def serve(listen: str | None, repository: Path | None, exposed: bool, as_json: b
         mcp.stdio(place)
     else:
         mcp.http(place, mcp.address(listen), exposed=exposed, as_json=as_json)
+
+
+agent_option = click.option(
+    "-a",
+    "--agent",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one; repeatable. Default: all that are here.",
+)
+project_option = click.option("--project", is_flag=True, help="In this repository, and not for you everywhere.")
+
+
+@command.command("add")
+@agent_option
+@project_option
+@json_option
+def add(names: tuple[str, ...], project: bool, as_json: bool) -> int:
+    """Tell each coding agent that is found here of this server, in its own configuration file.
+
+    One entry is inserted; everything else in the file stays as it is. `smithers mcp remove` takes it out again.
+    """
+    from smithers_git.front import clients
+
+    return clients.add_servers(clients.machine(Path.cwd(), project=project), names, as_json=as_json)
+
+
+@command.command("remove")
+@agent_option
+@project_option
+@json_option
+def remove(names: tuple[str, ...], project: bool, as_json: bool) -> int:
+    """Take the server out of the configuration of each coding agent."""
+    from smithers_git.front import clients
+
+    return clients.remove_servers(clients.machine(Path.cwd(), project=project), names, as_json=as_json)

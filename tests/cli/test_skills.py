@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,13 @@ def test_the_verb_says_what_it_did_and_needs_no_repository(
     assert (row["clients"], row["outcome"]) == (["claude"], "added")
     assert "is there" in smithers("skills", "list").out
     assert smithers.json("skills", "remove")["skills"][0]["outcome"] == "removed"
+    (row,) = smithers.json("mcp", "add")["servers"]
+    assert (row["clients"], row["outcome"]) == (["claude"], "added")
+    (entry,) = json_text.read((home / ".claude.json").read_text()).value["mcpServers"].values()
+    assert Path(entry["command"]).name == "smithers"
+    assert entry["args"] == ["mcp"]
+    assert smithers.json("mcp", "remove")["servers"][0]["outcome"] == "removed"
+    assert not (home / ".claude.json").exists()
     said = smithers("skills", "add", "-a", "nobody", code=2)
     assert "known: claude" in said.err
     smithers("skills", "add", "--project", code=1)
@@ -205,28 +213,35 @@ def blocks(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", sorted(SKILL.rglob("*.md")), ids=lambda page: page.name)
-def test_every_command_of_the_skill_runs(page: Path, tmp_path: Path) -> None:
+def test_every_command_of_the_skill_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In the order of the page, in the repository of the demo, whose agents play a script."""
-    stage = Stage(tmp_path, {**os.environ, "SMITHERS_SCRIPT": ""}, SystemClock())
+    stage = Stage(tmp_path, os.environ, SystemClock())
     stage.build()
-    repos.write(tmp_path, {"script.toml": SCRIPT})
     text = page.read_text("utf-8")
     files = dict(re.findall(r"^```python (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     repos.write(stage.repo, {"waits.py": FLOW, **files})
-    stage.shell("git add -A; git commit -qm more")
-    play = f"export SMITHERS_SCRIPT={tmp_path / 'script.toml'}; "
-    lines = [line.replace("RUN", "run1") for block in blocks(page) for line in block.splitlines()]
+    repos.git(stage.repo, "add", "-A")
+    repos.git(stage.repo, "commit", "-qm", "more")
+    monkeypatch.chdir(stage.repo)
+    runs.play(stage.repo, SCRIPT)
+    smithers = runs.Smithers(stage.repo, capsys)
+    lines = [line for block in blocks(page) for line in block.splitlines()]
     assert lines, f"{page.name} shows no command"
-    begun = stage.shell(f"{play} smithers up waits.py --run-id run1")
-    assert begun.code == 3, begun.said
+    smithers("up", "waits.py", "--run-id", "run1", code=3)
+    if page.name == "landing.md":
+        smithers("approve", "run1", "--no-resume")
+        smithers("up", "--resume", "run1")
     for line in lines:
-        done = stage.shell(play + line)
-        allowed = (0, 3) if line.startswith(("smithers logs", "smithers up")) else (0,)
-        assert done.code in allowed, f"{line}\n{done.said}"
-        if line.endswith(" -d"):
-            started = re.search(r"run (\S+)", done.said)
-            assert started, done.said
-            stage.shell(f"smithers cancel {started[1]}")
+        program, *words = shlex.split(line.replace("RUN", "run1"))
+        assert program == "smithers"
+        said = smithers(*words, code=None)
+        assert said.code in ((0, 3) if words[0] in ("logs", "up") else (0,)), f"{line}\n{said.out}{said.err}"
+        if words[0] == "approve":
+            smithers("logs", "-f", "run1")
+        if words[-1] == "-d":
+            smithers("cancel", str(smithers.json("ps")["runs"][0]["run"]))
 
 
 SCRIPT = """\
