@@ -55,7 +55,7 @@ agent_option = click.option(
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this one; repeatable. Default: all that are here.",
+    help="Only this one; repeatable. Default: all found here.",
 )
 project_option = click.option("--project", is_flag=True, help="In this repository, and not for you everywhere.")
 
