@@ -90,6 +90,9 @@ def _task(node: Task) -> None:
         raise refuse(node, f"agent task {node.id!r} has no output model", "add output=YourModel, a pydantic BaseModel")
     if not node.agent and node.prompt is not None:
         raise refuse(node, f"task {node.id!r} has a prompt but no agent", "add agent='implement', or drop prompt=")
+    if node.changes and not node.agent:
+        hint = "drop it; a command that must change a file can say so with: git diff --quiet && exit 1"
+        raise refuse(node, f"task {node.id!r} has changes=True and no agent", hint)
     if node.retries < 0:
         raise refuse(node, f"task {node.id!r} has retries={node.retries}", "use 0 or more")
     if node.run is not None and not node.run:

@@ -112,13 +112,14 @@ class Task:
         timeout: seconds one attempt may take; `idle_timeout`: seconds it may stay silent.
         gates: commands that must be green in the workspace after an attempt of this task.
         cache: reuse the result of an earlier run with the same definition on the same files.
+        changes: an agent's answer only counts when a file differs from what was there before its first attempt.
         same_conversation: in a loop, an agent goes on in the conversation of its last pass instead of a new one.
     """
 
     __slots__ = (
-        "agent", "backoff", "budget", "cache", "call", "check", "continue_on_fail", "gates", "id", "idle_timeout",
-        "key", "label", "needs", "needs_approval", "output", "prompt", "retries", "run", "same_conversation", "skip_if",
-        "timeout", "value", "where",
+        "agent", "backoff", "budget", "cache", "call", "changes", "check", "continue_on_fail", "gates", "id",
+        "idle_timeout", "key", "label", "needs", "needs_approval", "output", "prompt", "retries", "run",
+        "same_conversation", "skip_if", "timeout", "value", "where",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - the options of design section 3, all of them keywords
@@ -144,6 +145,7 @@ class Task:
         cache: bool = False,
         budget: Budget | None = None,
         label: str | None = None,
+        changes: bool = False,
         same_conversation: bool = False,
         depth: int = 2,
     ) -> None:
@@ -168,6 +170,7 @@ class Task:
         self.cache = cache
         self.budget = budget
         self.label = label or id
+        self.changes = changes
         self.same_conversation = same_conversation
         self.where = _where(depth)
 

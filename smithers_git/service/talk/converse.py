@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from smithers_git.clock import zone
 from smithers_git.core import limits, parse
+from smithers_git.core.events import FailureKind
 from smithers_git.core.reply import Failure
 from smithers_git.core.sdk_agent import is_sdk
+from smithers_git.edge.git.changes import changed_since
+from smithers_git.errors import AgentError
 from smithers_git.service import pools
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Watch
 from smithers_git.service.project import Project
+from smithers_git.service.talk.acp import Acp
 from smithers_git.service.talk.cli import Cli
 from smithers_git.service.talk.sdk import Sdk
 from smithers_git.service.talk.seat import Seat
@@ -21,6 +26,11 @@ from smithers_git.service.talk.talker import Talker
 
 CORRECTIONS: Final = 3
 """Times that an answer which does not fit its model goes back to the same conversation; not counted as retries."""
+_UNCHANGED: Final = (
+    "You said that you are done, but no file in the current folder differs from what was there when you began. This "
+    "task asks for a change. Make it now, with your tools, in the current folder, and look that it is there before you "
+    "answer."
+)
 
 
 def converse(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> None:
@@ -29,7 +39,7 @@ def converse(project: Project, job: Job, result: Result, folder: Path, watch: Wa
     Fills in `result`: value, or kind and message; session, usage and cost in any case.
     """
     with closing(_talker(project, job, result, folder, watch)) as talk:
-        _converse(project, job, result, talk, watch)
+        _converse(project, job, result, talk, _Place(folder, watch))
 
 
 def _talker(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> Talker:
@@ -37,12 +47,36 @@ def _talker(project: Project, job: Job, result: Result, folder: Path, watch: Wat
     assert job.agent is not None
     profile, own = pools.profile(project, job.agent), pools.settings_of(project, job.agent)
     seat = Seat(project, job, folder, watch, profile, own)
-    return Sdk(seat, result) if is_sdk(job.agent) else Cli(seat, result)
+    if is_sdk(job.agent):
+        return Sdk(seat, result)
+    if (own.transport or profile.transport) == "acp":
+        return Acp(seat, result)
+    if profile.is_protocol_only:
+        raise AgentError(
+            f"{profile.name} speaks the Agent Client Protocol and nothing else",
+            hint=f'remove `transport = "exec"` from [agents.{profile.name}]',
+        )
+    return Cli(seat, result)
 
 
-def _converse(project: Project, job: Job, result: Result, talk: Talker, watch: Watch) -> None:
-    assert job.task.output is not None
-    prompt = opening(job, talk)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    folder: Path
+    watch: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class _Issue:
+    """What keeps an answer from being one, and what the agent is told of it."""
+
+    kind: FailureKind
+    message: str
+    prompt: str
+
+
+def _converse(project: Project, job: Job, result: Result, talk: Talker, place: _Place) -> None:
+    prompt, watch = opening(job, talk), place.watch
+    told: set[str] = set()
     for turn in range(CORRECTIONS + 1):
         talk.correction = turn
         reply = talk.say(prompt)
@@ -52,19 +86,34 @@ def _converse(project: Project, job: Job, result: Result, talk: Talker, watch: W
             return
         if turn == 0:
             pools.account(project, str(job.agent)).clear()
-        found = parse.validate(reply.answer, job.task.output)
-        if isinstance(found, parse.Parsed):
-            result.value = found.value.model_dump(mode="json")
+        issue = _judge(job, result, reply.answer, place.folder)
+        if issue is None:
             return
-        wrong = "; ".join(found.issues) if found.found else "there is no JSON in it"
-        result.kind, result.message = "invalid", f"the answer does not fit {job.task.output.__name__}: {wrong}"
-        if turn == CORRECTIONS or watch.cancel.is_set():
+        result.kind, result.message = issue.kind, issue.message
+        if turn == CORRECTIONS or watch.cancel.is_set() or (issue.kind == "unchanged" and "unchanged" in told):
             return
-        watch.live.report("other", f"the answer does not fit: {wrong}")
-        prompt = parse.correction(found, job.task.output)
+        told.add(issue.kind)
+        watch.live.report("other", issue.message)
+        prompt = issue.prompt
         if not talk.can_go_on:  # the agent cannot resume: it needs the whole task again
             prompt = f"{opening(job, talk)}\n\n{prompt}"
         result.kind, result.message = None, ""
+
+
+def _judge(job: Job, result: Result, answer: str, folder: Path) -> _Issue | None:
+    """Take the answer for the task's output, or say what is wrong with it."""
+    model = job.task.output
+    assert model is not None
+    found = parse.validate(answer, model)
+    if not isinstance(found, parse.Parsed):
+        wrong = "; ".join(found.issues) if found.found else "there is no JSON in it"
+        message = f"the answer does not fit {model.__name__}: {wrong}"
+        return _Issue("invalid", message, parse.correction(found, model))
+    if job.task.changes and job.start is not None and not changed_since(folder, job.start):
+        message = f"{job.agent} said that it is done, and no file has changed"
+        return _Issue("unchanged", message, f"{_UNCHANGED}\n\n{parse.instructions(model)}")
+    result.value = found.value.model_dump(mode="json")
+    return None
 
 
 def _blocked(project: Project, job: Job, result: Result, error: Failure) -> None:
