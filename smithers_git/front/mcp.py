@@ -38,6 +38,8 @@ def stdio(place: Path) -> None:
     """Serve one client over standard input and output until it goes; the runs that it started go on."""
     from smithers_git.edge.mcp import server
 
+    if output.is_terminal():
+        output.note("a program is expected to speak here, the Model Context Protocol; Ctrl-D ends this")
     server.serve_stdio(Desk(place).offer())
 
 

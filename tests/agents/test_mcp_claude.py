@@ -8,6 +8,7 @@ import sys
 import pytest
 from agents.drive import Driver
 from agents.stub.steps import call, say
+from kit.processes import eventually
 
 from smithers_git.edge import process
 from smithers_git.service.project import Project
@@ -58,4 +59,4 @@ def test_claude_starts_a_run_asks_and_passes_on_the_decision(cli: Driver) -> Non
     assert state.end == "finished"
     (asked,) = state.approvals.values()
     assert asked.note.startswith("the user said yes (through smithers mcp: claude-code")
-    assert cli.leftovers() == []
+    eventually(lambda: cli.leftovers() == [])

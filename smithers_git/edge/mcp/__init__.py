@@ -31,7 +31,7 @@ class Tool:
     """It takes long by nature, doing nothing: such calls do not stand in the way of others."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """One call of a tool."""
 

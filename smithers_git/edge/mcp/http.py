@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
 from smithers_git.edge.mcp import Offer
-from smithers_git.edge.mcp.server import build
+from smithers_git.edge.mcp.server import Built, build
 from smithers_git.errors import UsageError
 
 PATH: Final = "/mcp"
@@ -51,14 +52,30 @@ def serve_http(offer: Offer, address: Address, told: Callable[[str], None]) -> N
     listening = _listen(address)
     port = listening.getsockname()[1]
     spelled = f"[{address.host}]" if ":" in address.host else address.host
-    app: Any = build(offer).streamable_http_app(
+    built = build(offer)
+    app: Any = built.server.streamable_http_app(
         streamable_http_path=PATH, host=address.host, transport_security=_security(spelled, port)
     )
     told(f"http://{spelled}:{port}{PATH}")
     config = uvicorn.Config(
         _Guard(app, address.token), log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, built).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends what waits before it ends itself."""
+
+    def __init__(self, config: uvicorn.Config, built: Built) -> None:
+        super().__init__(config)
+        self._built = built
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called on the first SIGINT or SIGTERM."""
+        self._built.leave()
+        # Streams that clients keep open are cut off after the grace, which would be told with a page of traces each.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
 
 def _listen(address: Address) -> socket.socket:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -36,8 +38,23 @@ _THREADS: Final = 32
 _JSON: Final = "application/json"
 
 
-def build(offer: Offer) -> Server[Any]:
-    """A server of `offer`, for any transport."""
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A server for any transport."""
+
+    server: Server[Any]
+    calls: set[Call]
+    """Those at work."""
+
+    def leave(self) -> None:
+        """Tell all calls at work that the server ends."""
+        for call in list(self.calls):
+            call.stop.set()
+
+
+def build(offer: Offer) -> Built:
+    """A server of `offer`."""
+    calls: set[Call] = set()
     at_work, waiting = _Threads(), _Threads()
     by_name = {tool.name: tool for tool in offer.tools}
     entries = [_entry(tool) for tool in offer.tools]
@@ -49,9 +66,11 @@ def build(offer: Offer) -> Server[Any]:
         call = Call(params.name, dict(params.arguments or {}), _client(context))
         tool = by_name.get(call.name)
         threads = waiting if tool is not None and tool.waits else at_work
+        calls.add(call)
         try:
             answer = await threads.run(lambda: offer.call(call))
         finally:
+            calls.discard(call)
             call.stop.set()
         text = TextContent(type="text", text=_text(answer))
         return CallToolResult(content=[text], structured_content=answer.document, is_error=answer.failed)
@@ -71,7 +90,7 @@ def build(offer: Offer) -> Server[Any]:
             raise MCPError(code=INVALID_PARAMS, message=_text(answer), data={"uri": uri})
         return ReadResourceResult(contents=[TextResourceContents(uri=uri, text=_text(answer), mime_type=_JSON)])
 
-    return Server(
+    server = Server(
         offer.name,
         version=offer.version,
         instructions=offer.instructions,
@@ -81,6 +100,7 @@ def build(offer: Offer) -> Server[Any]:
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
     )
+    return Built(server, calls)
 
 
 class _Threads:
@@ -125,9 +145,11 @@ def serve_stdio(offer: Offer) -> None:
     """Serve one client over standard input and output, until it closes them.
 
     The package moves both out of the way meanwhile: what anything else prints goes to standard error, and a child
-    process cannot read what the client says.
+    process cannot read what the client says. SIGINT ends the server at once, as SIGTERM does: the thread that waits for
+    the client's next line could not be interrupted otherwise, and whatever a kill cuts off is made to bear that.
     """
-    anyio.run(functools.partial(_serve, build(offer)))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    anyio.run(functools.partial(_serve, build(offer).server))
 
 
 async def _serve(server: Server[Any]) -> None:
