@@ -43,8 +43,14 @@ _FIRST: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @cache
-def _load(path: Path) -> Profile:
+def _load(path: Path, _stamp: tuple[int, int]) -> Profile:
     return load_profile(path.read_text("utf-8"), str(path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does: a server lives for days, and its user edits a profile meanwhile."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def profile_file(project: Project, name: str) -> Path:
@@ -65,7 +71,10 @@ def profile_file(project: Project, name: str) -> Path:
 
 def profile(project: Project, name: str) -> Profile:
     """The profile of one agent; raises AgentError or ConfigError."""
-    return models.profile(name) if is_sdk(name) else _load(profile_file(project, name))
+    if is_sdk(name):
+        return models.profile(name)
+    path = profile_file(project, name)
+    return _load(path, _stamp(path))
 
 
 def program(project: Project, found: Profile) -> str | None:
