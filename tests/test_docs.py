@@ -17,6 +17,7 @@ from smithers_git.core import codec, events
 from smithers_git.core.settings import Settings
 from smithers_git.core.trigger import HOOKS
 from smithers_git.edge import content
+from smithers_git.front.tools.call import TOOLS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -29,6 +30,7 @@ PAGES = (
     "docs/commands.md",
     "docs/triggers.md",
     "docs/unattended.md",
+    "docs/agent-driven.md",
 )
 _FENCE = re.compile(r"^```(\w+) (\S+)(?: ends=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -97,6 +99,13 @@ def test_the_triggers_of_the_page_are_valid_and_it_names_every_event() -> None:
     shown = next(block[4] for block in _FENCE.finditer(text))
     assert len(Settings.model_validate(tomllib.loads(shown)).trigger) == 2
     assert [event for event in (*HOOKS, "cron") if f"| `{event}` |" not in text] == []
+
+
+def test_the_page_about_the_server_lists_every_tool_and_what_it_does_to_things() -> None:
+    text = (DOCS / "agent-driven.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \|.*\| (\S.*|)\|$", text, re.MULTILINE))
+    words = {"reads": "reads ", "writes": "", "destroys": "asks first "}
+    assert listed == {name: words[tool.effect] for name, tool in TOOLS.items()}
 
 
 @pytest.mark.parametrize("page", PAGES)
