@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from smithers_git.core.profile import Delivery, Level, Profile
@@ -78,6 +78,47 @@ def build(profile: Profile, turn: Turn) -> Invocation:
         stdin=_bytes(turn.prompt) if way.via == "stdin" else None,
         prompt_file=(PROMPT_FILE, turn.prompt) if way.via == "file" else None,
     )
+
+
+def build_acp(profile: Profile, turn: Turn) -> Invocation:
+    """The command for a conversation over the Agent Client Protocol, which has prompts and sessions of its own.
+
+    Raises AgentError when the profile does not say how the agent speaks it.
+    """
+    if profile.acp is None and profile.transport != "acp":
+        raise AgentError(
+            f"the profile of {profile.name} has no [acp]: it does not say how the agent speaks that protocol",
+            hint='leave out `transport = "acp"`, or add [acp] with its argv to a copy of the profile',
+        )
+    # A level that the CLI does not have is kept by our own answers to what it asks.
+    level: Level | None = (
+        getattr(profile.permission, turn.permission or profile.permission.default) if profile.permission else None
+    )
+    values = _values(replace(turn, session=None, new_session=None))
+    groups = {
+        "permission": tuple(_fill(word, values) for word in level.argv) if level else (),
+        "extra": turn.extra,
+        **{name: _group(words, values) for name, words in profile.groups.items()},
+    }
+    argv = [turn.program]
+    for word in profile.acp.argv if profile.acp else ():
+        name = word[1:-1]
+        argv += groups[name] if word == f"{{{name}}}" and name in groups else (_fill(word, values),)
+    env = {**profile.env.values, **(level.env if level else {})}
+    return Invocation(
+        argv=tuple(argv),
+        env_set={name: _fill(text, values) for name, text in env.items() if not _missing([text], values)},
+        env_pass=profile.env.passed,
+        stdin=None,
+        prompt_file=None,
+    )
+
+
+def names_model(profile: Profile) -> bool:
+    """Whether the command for a conversation over the Agent Client Protocol says which model to use."""
+    groups = [profile.groups.get(word[1:-1], ()) for word in (profile.acp.argv if profile.acp else ())]
+    words = [word for group in groups for word in group] + list(profile.env.values.values())
+    return any("{model}" in word for word in words)
 
 
 def constants(profile: Profile) -> dict[str, str]:

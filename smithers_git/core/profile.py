@@ -92,6 +92,19 @@ class Session(Part):
     """`folder`: resumed only where it began (three CLIs would silently edit the old folder); `moves`: anywhere."""
 
 
+class Acp(Part):
+    """How the program speaks the Agent Client Protocol on its standard input and output."""
+
+    argv: tuple[str, ...] = ()
+    """The words after the program, with groups as in the profile's own argv; there is no {prompt}."""
+    mode: str | None = None
+    """The protocol's session mode to work in; None: `default` where there is one, in which agents ask us."""
+    counts: Literal["conversation", "turn"] = "conversation"
+    """What the tokens that it tells at the end of a turn are of. The protocol says: of the conversation."""
+    error: re.Pattern[str] | None = None
+    """An answer in which this is found is an error, told in the words of the model and as a success (copilot)."""
+
+
 class Terminal(Part):
     """The program needs a terminal. Pipes are the rule: on a terminal most CLIs cut, echo or hang."""
 
@@ -120,9 +133,14 @@ class Profile(Part):
     """The file's own name, not a key."""
     program: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names or paths to look for, in this order."""
-    argv: tuple[str, ...]
+    transport: Literal["exec", "acp"] = "exec"
+    """`exec`: a process a turn, whose output is read by the rules below; `acp`: the Agent Client Protocol."""
+    acp: Acp | None = None
+    """Where the CLI speaks it, also as the second transport of a profile."""
+    argv: tuple[str, ...] = ()
     """The words after the program. A word that is just `{group}` stands for the words of that group."""
-    output: Output
+    output: Output = Output(mode="text")
+    """Neither is needed where the transport is `acp`."""
     success: Success = Success()
     install: str = ""
     """What to type to get the program."""
@@ -146,16 +164,32 @@ class Profile(Part):
     failure: tuple[FailureRule, ...] = ()
     events: tuple[EventRule, ...] = ()
 
+    @property
+    def is_protocol_only(self) -> bool:
+        """Whether it does not say how to run a process a turn: the agent is talked with over its [acp] alone."""
+        return self.transport == "acp" and not self.model_fields_set & {"argv", "output"}
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Profile:
-        _check_success(self)
+        if not self.is_protocol_only:
+            _check_turns(self)
+            _check_success(self)
         _check_words(self)
+        if not self.is_protocol_only:
+            _check_argv(self)
         if self.proven and self.unproven:
             raise ValueError("unproven: it cannot be proven as well")
         if self.terminal and any(way.via == "stdin" for way in self.prompt):
             # A terminal cuts an input line at 4096 bytes, and most CLIs open their full screen instead of reading.
             raise ValueError('prompt: via = "stdin" does not work on a terminal; use argv or file')
         return self
+
+
+def _check_turns(profile: Profile) -> None:
+    for key in ("argv", "output"):
+        if key not in profile.model_fields_set:
+            only = ', or say transport = "acp" for an agent that is talked with by its [acp] alone'
+            raise ValueError(f"{key}: field required{only if profile.acp else ''}")
 
 
 def _check_success(profile: Profile) -> None:
@@ -169,14 +203,18 @@ def _check_success(profile: Profile) -> None:
 
 
 def _check_words(profile: Profile) -> None:
-    named = {"prompt", "extra", *profile.groups, *(["permission"] if profile.permission else [])}
-    loose = [word for word in profile.argv if _group(word) not in named]
-    _refuse("argv", loose, ALWAYS)
+    named = {"extra", *profile.groups, *(["permission"] if profile.permission else [])}
+    _refuse("argv", [word for word in profile.argv if _group(word) not in {"prompt", *named}], ALWAYS)
+    if profile.acp is not None:
+        _refuse("acp.argv", [word for word in profile.acp.argv if _group(word) not in named], ALWAYS)
     for name, words in profile.groups.items():
         _refuse(f"groups.{name}", words, ALWAYS | OPTIONAL)
     for way in profile.prompt:
         _refuse("prompt.argv", way.argv, ALWAYS | {"prompt" if way.via == "argv" else "prompt_file"})
     _refuse("env.set", profile.env.values.values(), ALWAYS | OPTIONAL)
+
+
+def _check_argv(profile: Profile) -> None:
     if "{prompt}" not in profile.argv and any(way.argv for way in profile.prompt):
         raise ValueError("argv: the word {prompt} is missing")
     if profile.permission and "{permission}" not in profile.argv:

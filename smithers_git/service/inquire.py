@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,11 +29,11 @@ class Inquiry:
     timeout: float | None = None
 
 
-def ask(project: Project, inquiry: Inquiry) -> tuple[TaskKey, WaitState]:
+def ask(project: Project, inquiry: Inquiry, wanted: Callable[[], bool] | None = None) -> tuple[TaskKey, WaitState]:
     """Ask, and block until the question is closed; returns its key and how it ended.
 
-    The task is the one whose environment this process has. Raises UsageError outside of a task, RunRefused when the
-    attempt is over.
+    `wanted` is called again and again meanwhile; when it is false, nobody is asked any more. The task is the one whose
+    environment this process has. Raises UsageError outside of a task, RunRefused when the attempt is over.
     """
     run, asker, attempt = _context(project)
     key = asker
@@ -52,7 +52,7 @@ def ask(project: Project, inquiry: Inquiry) -> tuple[TaskKey, WaitState]:
 
     chain = append(project, run, begin)
     try:
-        return key, _await(project, chain, key)
+        return key, _await(project, chain, key, wanted)
     except KeyboardInterrupt:
         _close(project, run, key, "cancelled")
         raise
@@ -117,7 +117,7 @@ def _refuse_stale(chain: Chain, asker: TaskKey, attempt: int) -> None:
         )
 
 
-def _await(project: Project, chain: Chain, key: TaskKey) -> WaitState:
+def _await(project: Project, chain: Chain, key: TaskKey, wanted: Callable[[], bool] | None) -> WaitState:
     last = chain.state.waits[key]
     pause = threading.Event()
     while True:
@@ -127,6 +127,9 @@ def _await(project: Project, chain: Chain, key: TaskKey) -> WaitState:
             closed.end = closed.end or "withdrawn"
             return closed
         last = wait
+        if wanted is not None and not wanted():
+            chain, wanted = _close(project, chain.run, key, "cancelled"), None
+            continue
         if wait.until is not None and wait.until <= project.clock.now():
             chain = _close(project, chain.run, key, "expired")
             continue

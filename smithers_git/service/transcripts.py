@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smithers_git.core.acp import rpc
+from smithers_git.core.acp.read import Scribe
 from smithers_git.core.attempts import Attempt
 from smithers_git.core.lines import Lines, strip_escapes
 from smithers_git.core.profile import Profile, load_profile
@@ -54,12 +56,16 @@ def profile_of(project: Project, tree: str, agent: str) -> Profile:
 
 @dataclass(slots=True)
 class Interpreter:
-    """Makes a transcript readable, as it comes: JSON lines by the agent's own event rules, everything else as it is."""
+    """Makes a transcript readable, as it comes: JSON lines by the agent's own event rules, everything else as it is.
+
+    Lines of the Agent Client Protocol mean the same for every agent, and need no rules.
+    """
 
     profile: Profile | None
     """None for a command, whose output is text."""
     _lines: Lines = field(default_factory=Lines)
     _reader: Reader | None = None
+    _scribe: Scribe = field(default_factory=Scribe)
 
     def __post_init__(self) -> None:
         if self.profile is not None and self.profile.output.mode == "jsonl" and self.profile.events:
@@ -74,6 +80,8 @@ class Interpreter:
         return [event for line in self._lines.flush() for event in self._line(line)]
 
     def _line(self, line: str) -> list[AgentEvent]:
+        if self.profile is not None and '"jsonrpc"' in line and rpc.decode(line):
+            return self._scribe.line(line)
         if self._reader is not None and line.startswith(("{", "[")):
             return self._reader.feed(line.encode() + b"\n")
         text = strip_escapes(line).rstrip()

@@ -61,6 +61,11 @@ class Talk:
         return self._ended
 
     @property
+    def leaving(self) -> bool:
+        """Whether it has ended, or was told to."""
+        return self._watch is None or self._watch.ending
+
+    @property
     def unsent(self) -> int:
         """Bytes that it was told and has not taken yet."""
         return self._watch.inlet.unsent if self._watch is not None and self._watch.inlet is not None else 0
@@ -94,6 +99,7 @@ class Talk:
         if self._watch is not None and self.ended is None:
             if not self._watch.ending:
                 self._watch.dismiss()
+            self.end_input()
             while not self._watch.over:
                 self._said.clear()
                 self._watch.look(_LOOK)
