@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider
 
@@ -23,11 +24,11 @@ def model_of(agent: SdkAgent) -> Model:
         NoKey: no variable holds the key.
         UserError, ImportError: the library does not know the provider, or lacks what it needs for it.
     """
-    own_address = any(os.environ.get(f"{family}_BASE_URL") for family in (agent.family.upper(),))
+    own_address = agent.family == "openai" and bool(os.environ.get("OPENAI_BASE_URL"))
     if agent.family in ("anthropic", "openai", "google"):
         if not sdk.has_client(agent.family):
             raise ImportError(f"the library of {agent.family} is not installed: {sdk.INSTALL}")
-        if not any(os.environ.get(name) for name in agent.keys) and not (agent.family == "openai" and own_address):
+        if not any(os.environ.get(name) for name in agent.keys) and not own_address:
             raise NoKey(f"{agent.provider}: no key; set {' or '.join(agent.keys)}")
     return infer_model(f"{agent.provider}:{agent.model}", provider_factory=_provider)
 
@@ -38,4 +39,7 @@ def _provider(name: str) -> Provider[Any]:
 
         # A server of one's own that wants no key; the client refuses to be made without one.
         return OpenAIProvider(api_key="none", base_url=os.environ["OPENAI_BASE_URL"])
-    return infer_provider(name)
+    try:
+        return infer_provider(name)
+    except ValueError as error:
+        raise UserError(f"{error}; pydantic-ai has no such provider") from error

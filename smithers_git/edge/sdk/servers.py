@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from pydantic_ai.toolsets import AbstractToolset
@@ -11,11 +12,24 @@ from pydantic_ai.toolsets import AbstractToolset
 from smithers_git.core.sdk_agent import McpServer
 
 
-def toolsets(servers: Mapping[str, McpServer], permission: str) -> list[AbstractToolset[Any]]:
-    """The tools of each server, their names led by that of the server. With `read`, those that say they only read."""
+class NoServer(Exception):
+    """A server that was asked for cannot be reached."""
+
+
+async def toolsets(
+    servers: Mapping[str, McpServer], permission: str, stack: AsyncExitStack
+) -> list[AbstractToolset[Any]]:
+    """The tools of each server, their names led by that of the server. With `read`, those that say they only read.
+
+    The servers are there until `stack` is closed. Raises NoServer.
+    """
     found: list[AbstractToolset[Any]] = []
     for name, server in servers.items():
         tools = _connected(name, server)
+        try:
+            await stack.enter_async_context(tools)
+        except Exception as error:  # three libraries are below it, each with exceptions of its own
+            raise NoServer(f"the MCP server {name!r} cannot be reached: {error}") from error
         if permission == "read":
             tools = tools.filtered(lambda _ctx, tool: _only_reads(tool.metadata))
         found.append(tools.prefixed(re.sub(r"\W", "_", name)))

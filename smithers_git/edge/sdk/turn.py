@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -31,11 +32,12 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.tools import RunContext
+from pydantic_ai.toolsets import AbstractToolset
 
 from smithers_git.core.sdk_agent import SdkAgent, SdkJob
 from smithers_git.edge.sdk.failures import TELLING, Trouble, explain, is_blip
 from smithers_git.edge.sdk.model import NoKey, model_of
-from smithers_git.edge.sdk.servers import toolsets
+from smithers_git.edge.sdk.servers import NoServer, toolsets
 from smithers_git.edge.sdk.tools import Tools
 
 Tell = Callable[[dict[str, Any]], None]
@@ -82,6 +84,8 @@ class Turn:
             answer = asyncio.run(self._converse())
         except NoKey as error:
             return self._end(Trouble("auth", str(error)))
+        except NoServer as error:
+            return self._end(Trouble("bad_request", str(error)))
         except TELLING as error:
             trouble = explain(error)
             if trouble is None:
@@ -99,10 +103,14 @@ class Turn:
         history = ModelMessagesTypeAdapter.validate_python(self.job.history)
         self._told = len(history)
         history = closed(history)
-        agent = self._agent(model_of(self.agent))
         limits = UsageLimits(request_limit=self.job.max_requests)
-        # Entered, so that connections and MCP servers are closed in the end.
-        async with agent, agent.iter(self.job.prompt, message_history=history, usage_limits=limits) as run:
+        # All of it is entered, so that connections and servers are closed in the end.
+        async with AsyncExitStack() as stack:
+            servers = await toolsets(self.job.servers, self.permission, stack)
+            agent = await stack.enter_async_context(self._agent(model_of(self.agent), servers))
+            run = await stack.enter_async_context(
+                agent.iter(self.job.prompt, message_history=history, usage_limits=limits)
+            )
             try:
                 await self._follow(run)
             except UnexpectedModelBehavior as error:
@@ -129,7 +137,7 @@ class Turn:
                     raise ContentFilterError(_words(node.model_response) or "the model refused to go on")
         self._tell_messages(run.all_messages())
 
-    def _agent(self, model: Model) -> Agent[None, Any]:
+    def _agent(self, model: Model, servers: Sequence[AbstractToolset[Any]]) -> Agent[None, Any]:
         tools = Tools(self.folder, self.job, self.permission, self._alive)
         shell = "bash" in {function.__name__ for function in tools.functions()}
         commands = "" if shell else "You cannot run commands.\n"
@@ -138,7 +146,7 @@ class Turn:
             output_type=_output(self.job.output),
             instructions=_RULES.format(folder=self.folder, commands=commands),
             tools=tools.functions(),
-            toolsets=toolsets(self.job.servers, self.permission),
+            toolsets=servers,
             retries={"tools": 10, "output": 3},
             # None of the clients' own: they would wait out a rate limit without a word.
             model_settings={"max_retries": 0, "cache": True},
