@@ -151,6 +151,8 @@ class Profile(Part):
     version: Version | None = None
     login: Login | None = None
     env: Env = Env()
+    files: dict[Annotated[str, Field(pattern=r"^[^/]+$")], str] = Field(default_factory=dict)
+    """Texts by name, laid into {scratch} before the program starts: settings that no argument and no variable can say."""
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Words that vanish together when a value in one of them is missing."""
     prompt: Annotated[tuple[Delivery, ...], Field(min_length=1)] = (

@@ -16,7 +16,7 @@ from typing import Final
 
 from smithers_git.core.command_line import Invocation
 from smithers_git.core.profile import Profile
-from smithers_git.core.redact import Redactor, secrets_of
+from smithers_git.core.redact import Redactor
 from smithers_git.core.reply import Failure, Reply
 from smithers_git.core.sdk_agent import is_sdk
 from smithers_git.core.settings import AgentSettings
@@ -58,12 +58,14 @@ class Seat:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """An empty folder for a `with` block, for the prompt file and for result files."""
+        """A folder for a `with` block, for the prompt file and for result files; the profile's own files are in it."""
         # Below the run's own folder, so that what a killed engine leaves there is cleared away with the rest.
         place = self.project.run_dir(self.job.run) / "scratch"
         place.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=place))
         try:
+            for name, text in self.profile.files.items():
+                (folder / name).write_text(text, "utf-8")
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -71,13 +73,13 @@ class Seat:
     def environ(self, call: Invocation, correction: int) -> dict[str, str]:
         """The complete environment of the agent's program."""
         env = process.agent_env(self.project.environ, [*call.env_pass, *self.own.pass_env])
-        env |= {**call.env_set, **self.own.env, **self.watch.live.environ}
+        env |= {**call.env_set, **self.project.secrets.environ(self.profile.name), **self.watch.live.environ}
         env["SMITHERS_CORRECTION"] = str(correction)
         return env
 
     def redactor(self, env: Mapping[str, str]) -> Redactor:
         """Takes what must not be stored out of what the agent says."""
-        return Redactor(secrets_of(env))
+        return self.project.secrets.redactor(env)
 
     def vigil(self) -> Vigil:
         """The watch over one turn: feed it what the agent says, and have the agent ended when it raises."""
