@@ -12,6 +12,7 @@ from smithers_git.core.liveness import Patience
 from smithers_git.core.nodes import Budget
 from smithers_git.core.notice import OCCASIONS, Occasion
 from smithers_git.core.sdk_agent import McpServer, Tool, is_sdk, provider_of
+from smithers_git.core.secret import Secret
 from smithers_git.core.trigger import TriggerSettings
 
 
@@ -41,8 +42,8 @@ class AgentSettings(_Section):
     permission: Literal["read", "edit", "full"] | None = None
     program: str | None = None
     """Path of the CLI, when it is not on PATH under its own name."""
-    env: dict[str, str] = {}
-    """Variables to set for the CLI."""
+    env: dict[str, Secret] = {}
+    """Variables to set for the CLI; a value may also be a reference to a secret."""
     pass_env: list[str] = []
     """Names of further variables to let through to the CLI."""
     args: list[str] = []
@@ -193,14 +194,14 @@ class NotifySettings(_Section):
     desktop: bool = False
     """Show it on the desktop, by notify-send or osascript."""
     desktop_events: list[Occasion] | None = None
-    webhook: str | None = None
-    """Address that the JSON is posted to; `$NAME` takes it from that variable."""
+    webhook: Secret | None = None
+    """Address that the JSON is posted to; `$NAME` takes it from that variable, and it may be a reference."""
     webhook_events: list[Occasion] | None = None
 
     @field_validator("webhook")
     @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^/]|\$\{?\w+\}?$", value):
+    def _is_an_address(cls, value: Secret | None) -> Secret | None:
+        if isinstance(value, str) and not re.match(r"https?://[^/]|\$\{?\w+\}?$", value):
             raise ValueError("it is neither an http(s) address nor the $NAME of a variable")
         return value
 
@@ -240,7 +241,9 @@ class Settings(_Section):
                 raise ValueError(f'{name!r} is neither "sdk:PROVIDER/MODEL" nor "sdk:PROVIDER"')
             vain = sorted(own.model_fields_set & (_OF_A_CLI if sdk else _OF_A_MODEL))
             if vain:
-                raise ValueError(f"{name}: {', '.join(vain)} mean nothing to {'a model without a CLI' if sdk else 'a CLI'}")
+                raise ValueError(
+                    f"{name}: {', '.join(vain)} mean nothing to {'a model without a CLI' if sdk else 'a CLI'}"
+                )
         return value
 
     @field_validator("trigger")

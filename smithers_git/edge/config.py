@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from smithers_git.core.secret import is_reference
 from smithers_git.core.settings import Settings
 from smithers_git.errors import ConfigError
 
@@ -76,7 +77,8 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        whole = is_reference(old) or is_reference(value)  # one that names a file does not become part of another
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) and not whole else value
     return merged
 
 

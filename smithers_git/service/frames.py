@@ -14,6 +14,8 @@ from typing import Any, Final
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.codec import FrameData, Owner
+from smithers_git.core.redact import Redactor
+from smithers_git.core.scrub import scrub
 from smithers_git.core.state import State, apply
 from smithers_git.edge.git.objects import TREE, Objects
 from smithers_git.edge.index import Index, Known
@@ -73,12 +75,21 @@ class Chain:
     gone: call `reload` and decide again.
     """
 
-    def __init__(self, objects: Objects, run: str, owner: Owner, index: Index | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        run: str,
+        owner: Owner,
+        index: Index | None = None,
+        redactor: Callable[[], Redactor] = Redactor,
+    ) -> None:
         self.run = run
         self.ref = run_ref(run)
         self.objects = objects
         self.owner = owner
         self.index = index
+        self._redactor = redactor
+        """Asked only before something is written: what reads a run does not fetch secrets."""
         self.tip: str | None = None
         self._published: str | None = None
         """What the run's own ref points at; None for a run that is new, or folded into the archive."""
@@ -94,9 +105,16 @@ class Chain:
         self._values: OrderedDict[str, Any] = OrderedDict()
 
     @classmethod
-    def open(cls, objects: Objects, run: str, owner: Owner, index: Index | None = None) -> Chain:
+    def open(
+        cls,
+        objects: Objects,
+        run: str,
+        owner: Owner,
+        index: Index | None = None,
+        redactor: Callable[[], Redactor] = Redactor,
+    ) -> Chain:
         """The chain of an existing run; raises RunNotFound."""
-        chain = cls(objects, run, owner, index)
+        chain = cls(objects, run, owner, index, redactor)
         chain.reload()
         if chain.tip is None:
             raise RunNotFound(f"there is no run {run!r} in this repository", hint="smithers ps --all lists the runs")
@@ -159,7 +177,11 @@ class Chain:
         self.state.number = frame.data.number
 
     def add(self, event: ev.Event, at: float) -> None:
-        """Apply an event that the next frame will hold; the first one of a frame says when all of it happened."""
+        """Apply an event that the next frame will hold; the first one of a frame says when all of it happened.
+
+        Secrets are taken out here, so that the state is what the frame folds to.
+        """
+        event = scrub(event, self._redactor())
         if not self._pending:
             self._at = at
         self._pending.append(event)
@@ -172,8 +194,9 @@ class Chain:
 
     def put_output(self, path: str, value: Any) -> None:
         """A validated output that the next frame will hold; readable through `load` at once."""
-        self.put(path, codec.dumps(value))
-        self._remember(path, value)
+        clean = self._redactor().value(value)
+        self.put(path, codec.dumps(clean))
+        self._remember(path, clean)
 
     def drop(self, path: str) -> None:
         """Leave `path` out of the next frame."""

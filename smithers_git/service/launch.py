@@ -83,7 +83,7 @@ def draft(project: Project, request: Request) -> Draft:
 
 
 def _chain(project: Project, created: ev.RunCreated, limit: ev.RunBudgeted | None) -> Chain:
-    chain = Chain(project.objects, created.run, project.owner, project.index)
+    chain = project.new_chain(created.run)
     for event in (created, limit):
         if event is not None:
             chain.add(event, project.clock.now())

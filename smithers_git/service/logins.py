@@ -26,7 +26,7 @@ _answers: dict[tuple[str, str, str], bool] = {}
 def environ(project: Project, profile: Profile, own: AgentSettings) -> dict[str, str]:
     """The environment in which a CLI is asked something: as for its turns, without what only a turn has."""
     seen = process.agent_env(project.environ, [*profile.env.passed, *own.pass_env])
-    return {**seen, **command_line.constants(profile), **own.env}
+    return {**seen, **command_line.constants(profile), **project.secrets.environ(profile.name)}
 
 
 def ask(program: str, words: Sequence[str], env: Mapping[str, str], limit: float = QUICK) -> tuple[int, str]:

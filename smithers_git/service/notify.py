@@ -25,7 +25,7 @@ from smithers_git.names import QUEUE, RUNS
 from smithers_git.service.finding import Finding
 from smithers_git.service.frames import walk
 from smithers_git.service.notify_ledger import TRIES, Ledger
-from smithers_git.service.notify_ways import LIMIT, Notifier, sender
+from smithers_git.service.notify_ways import LIMIT, Notifier, sender, webhook_target
 from smithers_git.service.project import Project
 
 
@@ -47,7 +47,7 @@ def notifiers(project: Project) -> list[Notifier]:
     if wanted.desktop:
         found.append(Notifier("desktop", "", tuple(wanted.desktop_events or wanted.events)))
     if wanted.webhook:
-        found.append(Notifier("webhook", wanted.webhook, tuple(wanted.webhook_events or wanted.events)))
+        found.append(Notifier("webhook", webhook_target(wanted.webhook), tuple(wanted.webhook_events or wanted.events)))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from smithers_git.clock import iso
 from smithers_git.core.notice import Notice, Occasion
-from smithers_git.core.redact import Redactor, secrets_of
+from smithers_git.core.secret import Reference, Secret
 from smithers_git.edge import process
 from smithers_git.edge.process.evidence import gather
 from smithers_git.errors import SmithersError
@@ -50,7 +50,7 @@ def sender(project: Project, notifier: Notifier) -> Send:
 def document(project: Project, notice: Notice) -> dict[str, Any]:
     """A notification as commands and web addresses get it, known secrets taken out."""
     where = str(project.worktree)
-    redact = Redactor(secrets_of(project.environ)).text
+    redact = project.redactor().text
     line, typed = redact(notice.line(where)), redact(notice.typed(where))
     return {
         "text": f"{line}\n{typed}",
@@ -100,8 +100,15 @@ def _run(project: Project, argv: Sequence[str], variables: dict[str, str], stdin
         raise SmithersError(f"{Path(argv[0]).name}: {found.message}" + (f": {said}" if said else ""))
 
 
+def webhook_target(value: Secret) -> str:
+    """The address as the configuration has it, in one line."""
+    return value if isinstance(value, str) else value.model_dump_json(exclude_none=True)
+
+
 def _url(project: Project, target: str) -> str:
-    """`$NAME` stands for a variable, so that an address which is a secret need not be in a file."""
+    """`$NAME` and references stand for an address that is a secret, so that it need not be in a file."""
+    if target.startswith("{"):
+        return project.secrets.resolve(Reference.model_validate_json(target), "[notify] webhook")
     if not target.startswith("$"):
         return target
     name = target[1:].strip("{}")

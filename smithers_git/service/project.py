@@ -21,8 +21,10 @@ from smithers_git.service import archive
 
 if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a current index does without
     from smithers_git.core.codec import Owner
+    from smithers_git.core.redact import Redactor
     from smithers_git.core.settings import Settings
     from smithers_git.service.frames import Chain
+    from smithers_git.service.secrets import Secrets
     from smithers_git.service.workspaces import Workspaces
 
 
@@ -74,6 +76,16 @@ class Project:
 
         return Owner(os.getpid(), socket.gethostname())
 
+    @cached_property
+    def secrets(self) -> Secrets:
+        from smithers_git.service.secrets import Secrets
+
+        return Secrets(self)
+
+    def redactor(self) -> Redactor:
+        """Takes every known secret, and what looks like one, out of what a frame is going to hold."""
+        return self.secrets.redactor()
+
     def tips(self) -> dict[str, str]:
         """Run to the commit of its newest frame: every run, folded ones too. The one home of this list."""
         # Refs first: what is folded in between is then found at least once.
@@ -94,7 +106,13 @@ class Project:
         """The frames of a run; raises RunNotFound."""
         from smithers_git.service.frames import Chain
 
-        return Chain.open(self.objects, run, self.owner, self.index)
+        return Chain.open(self.objects, run, self.owner, self.index, self.redactor)
+
+    def new_chain(self, run: str) -> Chain:
+        """The frames of a run that has none yet."""
+        from smithers_git.service.frames import Chain
+
+        return Chain(self.objects, run, self.owner, self.index, self.redactor)
 
     def lock(self, run: str) -> FileLock:
         """The lock that the live owner of a run holds."""

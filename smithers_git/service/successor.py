@@ -54,7 +54,7 @@ def _draft(project: Project, chain: Chain, renderer: Renderer, run: str) -> Chai
         caller=state.caller,
         caller_node=state.caller_node,
     )
-    new, now = Chain(project.objects, run, project.owner, project.index), project.clock.now()
+    new, now = project.new_chain(run), project.clock.now()
     limit = budget.left(state) or budget.for_new_run(project, source.workflow.budget, None)
     for event in (created, limit):
         if event is not None:

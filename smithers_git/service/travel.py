@@ -114,7 +114,7 @@ def fork(project: Project, parent: str, wanted: Fork) -> Chain:
     run = check_run_id(wanted.run) if wanted.run else project.clock.token(8)
     if project.tip(run) is not None:
         raise RunRefused(f"there is already a run {run!r}", hint="give another --run-id")
-    child = Chain(project.objects, run, project.owner, project.index)
+    child = project.new_chain(run)
     child.begin_at(start.commit)
     now = project.clock.now()
     value = _input(project, child, wanted.input)
