@@ -32,21 +32,23 @@ def command() -> None:
 @click.option(
     "--repository", metavar="PATH", type=click.Path(path_type=Path), help="Which repository; default: around here."
 )
+@click.option("--read-only", "reads_only", is_flag=True, help="Offer only the tools that change nothing.")
 @click.option("--expose", "exposed", is_flag=True, help="Let HOST be one that other machines reach; not encrypted.")
 @json_option
-def serve(listen: str | None, repository: Path | None, exposed: bool, as_json: bool) -> None:
+def serve(listen: str | None, repository: Path | None, reads_only: bool, exposed: bool, as_json: bool) -> None:
     """Serve until the client goes; the runs that it started go on.
 
     With --http the URL and a token are printed, and every request must bring the token: Authorization: Bearer TOKEN.
     SMITHERS_MCP_TOKEN sets one. Only programs of this machine reach it, unless --expose is given.
     """
     from smithers_git.front import mcp
+    from smithers_git.front.tools.call import Desk
 
-    place = (repository or Path.cwd()).absolute()
+    desk = Desk((repository or Path.cwd()).absolute(), reads_only)
     if listen is None:
-        mcp.stdio(place)
+        mcp.stdio(desk)
     else:
-        mcp.http(place, mcp.address(listen), exposed=exposed, as_json=as_json)
+        mcp.http(desk, mcp.address(listen), exposed=exposed, as_json=as_json)
 
 
 agent_option = click.option(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from smithers_git.edge import output
@@ -34,16 +33,16 @@ def address(text: str) -> Listen:
     return Listen(host or "127.0.0.1", int(port))
 
 
-def stdio(place: Path) -> None:
+def stdio(desk: Desk) -> None:
     """Serve one client over standard input and output until it goes; the runs that it started go on."""
     from smithers_git.edge.mcp import server
 
     if output.is_terminal():
         output.note("a program is expected to speak here, the Model Context Protocol; Ctrl-D ends this")
-    server.serve_stdio(Desk(place).offer())
+    server.serve_stdio(desk.offer())
 
 
-def http(place: Path, where: Listen, *, exposed: bool, as_json: bool) -> None:
+def http(desk: Desk, where: Listen, *, exposed: bool, as_json: bool) -> None:
     """Serve over HTTP until Ctrl-C; prints the URL and the token that every request must bring."""
     from smithers_git.edge.mcp.http import Address, is_loopback, serve_http
 
@@ -65,4 +64,4 @@ def http(place: Path, where: Listen, *, exposed: bool, as_json: bool) -> None:
             output.emit(f"listening on {url}")
             output.emit(f"each request must say: Authorization: Bearer {shown}")
 
-    serve_http(Desk(place).offer(), Address(where.host, where.port, token), tell)
+    serve_http(desk.offer(), Address(where.host, where.port, token), tell)

@@ -36,6 +36,12 @@ write = [{ path = "calc.txt", text = "right\\n" }]
 usage = { input = 100, output = 20 }
 answer = { summary = "fixed" }
 """
+ASKS = """\
+    class Pick(BaseModel):
+        colour: str
+
+    return Sequence(HumanTask("ask", prompt="Which colour?", output=Pick), Task("last", run="true"))
+"""
 QUICK = '    return Task("one", run="echo hello; echo hello > one.txt")\n'
 
 
@@ -49,9 +55,10 @@ class Served:
 
 def _prepare(folder: Path) -> tuple[Path, dict[str, str]]:
     repo = runs.make_repo(folder / "repo")
-    (repo / ".git" / "info" / "exclude").write_text("/flow.py\n/quick.py\n", encoding="utf-8")
+    (repo / ".git" / "info" / "exclude").write_text("/flow.py\n/quick.py\n/asks.py\n", encoding="utf-8")
     (repo / "flow.py").write_text(runs.HEAD + FLOW, encoding="utf-8")
     (repo / "quick.py").write_text(runs.HEAD + QUICK, encoding="utf-8")
+    (repo / "asks.py").write_text("from smithers_git import HumanTask\n" + runs.HEAD + ASKS, encoding="utf-8")
     script = folder / "script.toml"
     script.write_text(SCRIPT, encoding="utf-8")
     return repo, {"SMITHERS_SCRIPT": str(script), "SERVICE_TOKEN": "hunter2-hunter2"}
@@ -127,7 +134,9 @@ def test_a_client_starts_a_run_answers_its_approval_rewinds_forks_and_lands(serv
     assert (plan["done"], plan["onto"]) == (False, "main")
     assert "calc.txt" in plan["changes"]
     assert not (repo / "done.txt").exists()
-    landed = call("land", name="other", gates=["test -e done.txt"], confirm=True)
+    gates = ["sleep 0.5; test -e done.txt"]
+    assert call("land", name="other", gates=gates, confirm=True, timeout=0.1)["under_way"]
+    landed = call("land", name="other", gates=gates, confirm=True)
     assert landed["landed"], landed
     assert git(repo, "rev-parse", "main").strip() == landed["commit"]
     assert (repo / "calc.txt").read_text() == "right\n"
@@ -228,6 +237,32 @@ def test_waiting_ends_with_news_with_its_time_or_with_the_client(stdio: Served) 
     assert {len(one.result(30).structured_content["runs"]) > 0 for one in many} == {True}
     call("approve", run="slow")
     assert waiting.result(60).structured_content["frame"] > frame
+
+
+def test_questions_are_answered_and_runs_paused_retried_and_replayed(stdio: Served) -> None:
+    call = stdio.call
+    call("run_workflow", workflow="asks.py", run_id="quiz")
+    asked = finish(call, "quiz")
+    (question,) = call("list_pending", run="quiz")["pending"]
+    assert (question["kind"], question["prompt"]) == ("question", "Which colour?")
+    assert question["answer"]["properties"]["colour"]["type"] == "string"
+
+    assert call("pause", run="quiz")["paused"]
+    assert call("inspect_run", run="quiz")["status"] == "paused"
+    assert call("resume", run="quiz")["resumed"]
+    assert "colour" in call.error("answer", run="quiz", value={"color": 1})["message"]
+    assert call("answer", run="quiz", value={"colour": "red"})["answered"]
+    assert finish(call, "quiz", asked["frame"])["status"] == "finished"
+
+    again = call("retry", run="quiz", node="last")
+    assert again["reset"] == ["last@0"]
+    assert finish(call, "quiz", again["frame"])["status"] == "finished"
+    assert len(call("inspect_node", run="quiz", node="last")["tries"]) == 2
+
+    replayed = call("replay", run="quiz", run_id="quiz-2")
+    assert (replayed["parent"], replayed["parent_frame"]) == ("quiz", 0)
+    assert finish(call, "quiz-2")["waiting"][0]["kind"] == "question"
+    assert call("signal", run="quiz-2", name="later", data=1)["why"] == "nothing waits for it yet"
 
 
 def test_tickets_are_written_and_shown(stdio: Served) -> None:
@@ -386,6 +421,14 @@ def test_it_listens_on_this_machine_unless_told_otherwise(
     assert "is no address" in smithers("mcp", "--http", "here:there", code=2).err
     monkeypatch.setenv("SMITHERS_MCP_TOKEN", "short")
     assert "fewer than 16" in smithers("mcp", "--http", "0", code=2).err
+
+
+def test_a_server_that_only_reads_offers_nothing_else(repo: Path) -> None:
+    desk = call.Desk(repo, reads_only=True)
+
+    assert all(tool.reads for tool in desk.offer().tools)
+    assert desk.call(mcp.Call("run_workflow", {"workflow": "plan"}, "")).document["error"]["code"] == "usage"
+    assert "script" in {one["name"] for one in desk.call(mcp.Call("list_agents", {}, "")).document["agents"]}
 
 
 def test_every_tool_says_what_each_argument_is() -> None:

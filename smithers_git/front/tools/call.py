@@ -43,6 +43,12 @@ class Desk:
     """Answers calls about the repository around the folder `place`, opened anew for each: a server lives for long."""
 
     place: Path
+    reads_only: bool = False
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """The tools that are offered, by name."""
+        return {name: tool for name, tool in TOOLS.items() if tool.effect == "reads" or not self.reads_only}
 
     def offer(self) -> mcp.Offer:
         """What a server can serve."""
@@ -50,7 +56,7 @@ class Desk:
             name="smithers",
             version=__version__,
             instructions=INSTRUCTIONS,
-            tools=[_described(tool) for tool in TOOLS.values()],
+            tools=[_described(tool) for tool in self.tools.values()],
             call=self.call,
             resources=self.resources,
             read=self.read,
@@ -82,10 +88,10 @@ class Desk:
         ]
 
     def _do(self, call: mcp.Call, project: Project) -> dict[str, Any]:
-        tool = TOOLS.get(call.name)
+        tool = self.tools.get(call.name)
         if tool is None:
-            close = difflib.get_close_matches(call.name, TOOLS, 1)
-            hint = f"did you mean {close[0]}?" if close else f"tools: {', '.join(TOOLS)}"
+            close = difflib.get_close_matches(call.name, self.tools, 1)
+            hint = f"did you mean {close[0]}?" if close else f"tools: {', '.join(self.tools)}"
             raise UsageError(f"there is no tool {call.name!r}", hint=hint)
         try:
             args = tool.args.model_validate(call.arguments)

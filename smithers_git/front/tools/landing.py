@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -10,7 +12,12 @@ from smithers_git.front import land as words
 from smithers_git.front import line
 from smithers_git.front.tools.base import Confirmed, Paged, Scene, Tool, lean, proposal
 from smithers_git.service.landing import request
+from smithers_git.service.landing.desk import Ticket
+from smithers_git.service.landing.entries import Wish
 from smithers_git.service.landing.request import Request
+
+_LOOK: Final = 0.05
+"""Seconds between two looks at a landing."""
 
 
 class Land(Confirmed):
@@ -20,12 +27,15 @@ class Land(Confirmed):
     space: str | None = Field(default=None, description="The workspace of the run, when it has several.")
     gates: list[str] = Field(default=[], description="Commands that must be green; default: the repository's check.")
     title: str | None = Field(default=None, description="First line of the commit message.")
+    timeout: float = Field(
+        default=45, ge=0, le=3600, description="Seconds to wait; after that it goes on, and a second call waits on."
+    )
 
 
 def land(scene: Scene, args: Land) -> dict[str, Any]:
     """Bring a run's result onto a branch, tested on the very commit that lands; the user's checkout follows when it is
-    clean. Runs the gates, so it may take long. Needs confirm: without it you are told the commits, gates and conflicts,
-    and nothing is changed. When it is refused, the answer holds the evidence."""
+    clean. Runs the gates, so it may take long: when the answer says under_way, call it again. Needs confirm: without it
+    you are told the commits, gates and conflicts, and nothing is changed. A refusal holds the evidence."""
     project = scene.project
     asked = Request(
         name=args.name,
@@ -42,8 +52,31 @@ def land(scene: Scene, args: Land) -> dict[str, Any]:
     if not args.confirm:
         would = f"land {plan['name']} ({plan['commits']} commits) on {plan['onto']}, when its gates are green"
         return proposal("land", would, changes=seen.stat, **lean(plan))
-    ticket, evidence = words.hand_in(project, wish, asked.by, scene.stop)
-    return {"done": True, "landed": False, **lean(words.outcome(wish, ticket, evidence))}
+    found = _hand_in(scene, wish, asked.by, args.timeout)
+    if found is None:
+        return {"done": False, "landed": False, "under_way": True, "entry": wish.entry.id, "onto": plan["onto"]}
+    return {"done": True, "landed": False, **lean(words.outcome(wish, *found))}
+
+
+def _hand_in(scene: Scene, wish: Wish, by: str, patience: float) -> tuple[Ticket, str] | None:
+    """What became of it; None when that takes longer: it then goes on as long as this server lives.
+
+    The entry stays in the queue whatever happens to us, and whoever lands it again goes on where this one stopped.
+    """
+    cancel, future, clock = threading.Event(), Future[tuple[Ticket, str]](), scene.project.clock
+
+    def work() -> None:
+        try:
+            future.set_result(words.hand_in(scene.project, wish, by, cancel))
+        except Exception as error:  # noqa: BLE001 - raised again by who waits for it
+            future.set_exception(error)
+
+    threading.Thread(target=work, name=f"land {wish.entry.id}", daemon=True).start()
+    until = clock.monotonic() + patience
+    while not future.done() and clock.monotonic() < until:
+        if scene.stop.wait(_LOOK):
+            cancel.set()
+    return future.result() if future.done() else None
 
 
 class Queue(Paged):

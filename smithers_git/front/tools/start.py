@@ -12,7 +12,7 @@ from smithers_git.core import synopsis
 from smithers_git.core.nodes import Budget
 from smithers_git.edge import content
 from smithers_git.errors import UsageError
-from smithers_git.front import decide
+from smithers_git.front import agents, decide
 from smithers_git.front.tools.base import (
     Args,
     Confirmed,
@@ -141,8 +141,6 @@ def cancel(scene: Scene, args: Cancel) -> dict[str, Any]:
 def list_agents(scene: Scene, _args: NoArgs) -> dict[str, Any]:
     """List the coding agents that tasks can use here: installed, version, logged in; and the pools (smart, fast,
     implement, review, plan, research) with their agents in order. Takes some seconds."""
-    from smithers_git.front import agents
-
     found = agents.data(scene.project)
     return {"agents": [lean(row) for row in found["agents"]], "pools": found["pools"]}
 
