@@ -32,6 +32,7 @@ FailureKind = Literal[
     "idle",
     "loop",  # an agent that says and does the same again and again
     "unchanged",  # an agent that says it is done and has changed no file
+    "astray",  # an agent that took its workspace back to before its task
     "limit",
     "overload",
     "auth",

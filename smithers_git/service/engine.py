@@ -20,7 +20,7 @@ from smithers_git.core.schedule import Decision, Start, decide
 from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
-from smithers_git.service import approvals, children, disk, outcome, successor
+from smithers_git.service import approvals, children, disk, outcome, recover, successor
 from smithers_git.service.admission import Admission
 from smithers_git.service.budget import Purse
 from smithers_git.service.dispatch import Dispatcher
@@ -248,6 +248,9 @@ class Engine:
         if self.parked is not None:
             return False
         clock = self.project.clock
+        astray = [result.job.space.name for result in self._landed if result.astray and result.job.space]
+        if astray:  # a kill behind the frame must not take what is there for the work of a person
+            recover.mark(self.project, self.chain.run, astray)
         for result in self._landed:
             for event in outcome.events(self.chain, result, clock.now(), clock.jitter()):
                 self._add(event)
@@ -267,6 +270,7 @@ class Engine:
         done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
         for result in [r for r in self._landed if (*r.job.key, r.job.attempt) in done]:
             self._landed.remove(result)
+            self.performer.put_back(result)
             for text in result.notes:
                 self.watcher.noted(text)
         for text in self.purse.unpriced(self.chain.state, told):

@@ -92,6 +92,8 @@ class Result:
     gates: list[str] = field(default_factory=list)
     retry_at: float | None = None
     """Unix seconds before which another attempt is pointless, as the agent's service said."""
+    astray: bool = False
+    """It took its workspace back to before the task: `commit` is what it left, and no attempt goes on from there."""
     transcript: bytes = b""
     cached: bool = False
     """Taken over from an earlier attempt with the same definition on the same files."""

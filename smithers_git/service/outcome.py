@@ -27,7 +27,7 @@ def events(chain: Chain, result: Result, now: float, chance: float) -> list[ev.E
         return [_suspended(result, result.suspended)]
     if result.kind is None:
         return [_finished(chain, result)]
-    return [_failed(chain, result, now, chance)]
+    return [*_left_behind(chain, result), _failed(chain, result, now, chance)]
 
 
 def _end(result: Result) -> dict[str, object]:
@@ -40,7 +40,7 @@ def _end(result: Result) -> dict[str, object]:
         "agent": result.agent,
         "model": result.model,
         "space": job.space.name if job.space else MAIN,
-        "commit": result.commit,
+        "commit": None if result.astray else result.commit,
         "session": result.session,
         "session_total": result.session_total,
         "usage": result.usage,
@@ -92,6 +92,16 @@ def _failed(chain: Chain, result: Result, now: float, chance: float) -> ev.TaskF
             "continued": task.continue_on_fail,
         }
     )
+
+
+def _left_behind(chain: Chain, result: Result) -> list[ev.Event]:
+    """That the files of an attempt that went astray are kept, and that the next one does not begin with them."""
+    space = result.job.space
+    if not result.astray or space is None or result.commit is None:
+        return []
+    why = f"{result.job.key}: attempt {result.job.attempt} threw away what the tasks before it had done"
+    back = chain.state.spaces[space.name].commit
+    return [ev.SpaceSaved(space=space.name, commit=result.commit, reason=why, restored=back)]
 
 
 def over_budget(result: Result, tokens: int, cost: float) -> str | None:

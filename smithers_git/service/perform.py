@@ -26,6 +26,7 @@ from smithers_git.core.records import CommandResult
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.workflow import first_issue
 from smithers_git.edge import process
+from smithers_git.edge.git.changes import thrown_back
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.errors import SetupFailed, SmithersError, is_full
 from smithers_git.service import disk
@@ -162,6 +163,8 @@ class Performer:
         """Commit the workspace; on a full disk with the room that was kept for this."""
         with self._turns[space.name]:
             parent = self._tips.get(space.name, space.commit)
+            if result.job.task.kind == "agent":
+                self._look_for_home(space, parent, result)
             try:
                 saved = self.workspaces.save(space.name, space.branch, parent, message)
             except SmithersError as error:
@@ -171,8 +174,26 @@ class Performer:
                 if not disk.release(self.project, "work"):
                     raise
                 saved = self.workspaces.save(space.name, space.branch, parent, message)
-            self._tips[space.name] = saved.commit
+            self._tips[space.name] = parent if result.astray else saved.commit
         return saved
+
+    def _look_for_home(self, space: Space, parent: str, result: Result) -> None:
+        """An agent that threw away what the tasks before it have done has failed, whatever it says."""
+        head = thrown_back(self.workspaces.path(space.name), parent)
+        if head is None:
+            return
+        result.astray = True
+        if result.kind is None:
+            said = "by git reset or git checkout; the next attempt has all files again"
+            result.kind, result.message = "astray", f"{result.agent} took its workspace back to {head[:12]}, {said}"
+
+    def put_back(self, result: Result) -> None:
+        """Give the workspace of an attempt that went astray the files that the attempt began with."""
+        space = result.job.space
+        if result.astray and space is not None:
+            with self._turns[space.name]:
+                commit = self._tips.get(space.name, space.commit)
+                self.workspaces.restore(space.name, space.branch, commit)
 
 
 def words(command: Command) -> list[str]:

@@ -28,3 +28,22 @@ def changed_since(folder: Path, commit: str) -> bool:
     if try_git(folder, "--no-optional-locks", "diff", "--quiet", "--no-ext-diff", commit, "--").code != 0:
         return True
     return bool(try_git(folder, "ls-files", "-z", "--others", "--exclude-standard").stdout)
+
+
+def thrown_back(folder: Path, start: str) -> str | None:
+    """The older commit to which somebody took the worktree, throwing away what `start` has more; None when nobody did.
+
+    A `git reset --hard HEAD~1` or a `git checkout` of an older commit does that. A `reset --soft` keeps the files, an
+    amended or rebased commit has them in another one: neither counts.
+    """
+    head = os.fsdecode(try_git(folder, "rev-parse", "--verify", "--quiet", "HEAD").stdout).strip()
+    if not head or head == start or try_git(folder, "merge-base", "--is-ancestor", head, start).code != 0:
+        return None
+    lost = _names(folder, "diff", "--name-only", "--no-renames", "-z", head, start)
+    kept = _names(folder, "--no-optional-locks", "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", head)
+    kept |= _names(folder, "ls-files", "-z", "--others", "--exclude-standard")
+    return head if lost and not lost & kept else None
+
+
+def _names(folder: Path, *args: str) -> set[bytes]:
+    return {*try_git(folder, *args).stdout.split(b"\0")} - {b""}
