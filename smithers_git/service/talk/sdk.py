@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from smithers_git.core import sdk_agent
@@ -51,6 +52,15 @@ class Sdk(Cli):
                 self._session = None
                 prompt = f"{job.prompt}\n\n{prompt}"
         return super().say(prompt)
+
+    def close(self) -> None:
+        """Leave the conversation beside the run where no frame will hold it: an agent is tried out without a run."""
+        super().close()
+        job, project = self._seat.job, self._seat.project
+        if self._session is not None and project.tip(job.run) is None:
+            path = _beside(project, job.run, self._session)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(self._messages), "utf-8")
 
     def invocation(self, turn: Turn) -> Invocation:
         """The command, with the job on its standard input."""
@@ -110,7 +120,8 @@ def messages(project: Project, run: str, node: str, session: str) -> list[Messag
     """
     tip = project.tip(run)
     if tip is None:
-        return []
+        path = _beside(project, run, session)
+        return list(json.loads(path.read_text("utf-8"))) if path.is_file() else []
     found: list[Message] = []
     for blobs in _of(node, stored(project, project.objects.read_commit(tip).tree)):
         data = b"".join(project.objects.read_blob(blob) for blob in blobs)
@@ -121,6 +132,10 @@ def messages(project: Project, run: str, node: str, session: str) -> list[Messag
             elif mine and not _take(found, line):
                 return []
     return found
+
+
+def _beside(project: Project, run: str, session: str) -> Path:
+    return project.run_dir(run) / "conversations" / f"{session}.json"
 
 
 def _of(node: str, attempts: dict[str, list[str]]) -> Iterator[list[str]]:
