@@ -6,12 +6,12 @@ The script is JSON: {"turns": [[DEED...]...], ...}; each prompt plays the next t
     {"edit": "path", "text": "...", "ask": true}  a tool call that writes a file, asking first where `ask` is there;
                                                   `kind` and `locations` replace what it says of itself
     {"run": "command"}                            the same for a command, always asking
-    {"hang": true}  {"exit": 3}  {"deaf": n}: writes n bytes and reads nothing  
+    {"hang": true}  {"exit": 3}  {"deaf": n}: writes n bytes and reads nothing
     {"stop": "max_tokens"}                        the turn ends with another reason
     {"result": {...}}                             more in the result of the turn
 
-Further keys: "initialize", "new" (what their results have besides), "refuse": {"METHOD": {error}}, "log": a file that gets
-every message that comes in, "sessions": a file that keeps the ids of conversations, so that they can be loaded.
+Further keys: "initialize", "new" (what their results have besides), "refuse": {"METHOD": {error}}, "log": a file that
+gets every message that comes in, "sessions": a file that keeps the ids of conversations, so that they can be loaded.
 On session/cancel the turn ends with `cancelled`, unless "stubborn" is there.
 """
 
@@ -57,8 +57,8 @@ class Agent:
             raise Cancelled
         return message
 
-    def update(self, kind: str, **more: Any) -> None:
-        params = {"sessionId": self.session, "update": {"sessionUpdate": kind, **more}}
+    def update(self, what: str, **more: Any) -> None:
+        params = {"sessionId": self.session, "update": {"sessionUpdate": what, **more}}
         self.send(method="session/update", params=params)
 
     def live(self) -> None:

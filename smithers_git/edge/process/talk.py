@@ -94,11 +94,14 @@ class Talk:
         self._watch.look_away()
         return not self._watch.ending
 
-    def finish(self) -> Exit:
-        """Its input ends, and with it the program; one that does not leave is stopped. What it still says is lost."""
+    def finish(self, words: bytes = b"") -> Exit:
+        """Its input ends behind `words`, and with it the program; one that does not leave is stopped.
+
+        What it still says is lost.
+        """
         if self._watch is not None and self.ended is None:
             if not self._watch.ending:
-                self._watch.dismiss()
+                self._watch.dismiss(words)
             self.end_input()
             while not self._watch.over:
                 self._said.clear()

@@ -28,9 +28,12 @@ from smithers_git.service.inquire import Inquiry
 from smithers_git.service.job import Result
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import account
+from smithers_git.service.talk.vigil import Stalled, Vigil
 
 _SILENT: Final = 120.0
-"""Seconds in which an agent says its first word, where its profile gives no limit: some wait for a login for ever."""
+"""Seconds in which an agent says its first word, for which it needs no model: some wait for a login for ever."""
+_LEAVE: Final = 3.0
+"""Seconds that it has, once its input has ended, before it is stopped. Six CLIs took 0.02 to 1.1."""
 _DEAF: Final = 16 << 20
 """Bytes that an agent does not read of what it is told, before it is given up."""
 
@@ -127,6 +130,7 @@ class _Line:
         env = seat.environ(call, correction)
         self._redactor = seat.redactor(env)
         self._lines, self._scribe = Lines(), Scribe()
+        self._vigil: Vigil | None = None
         self._minutes = Minutes(lambda: seat.redactor(env))
         self.client = Client(
             Opening(
@@ -138,8 +142,9 @@ class _Line:
             )
         )
         launch = seat.launch(call, env)
-        launch = replace(launch, terminal=None, first_output=launch.first_output or _SILENT)
-        self._talk = process.Talk(launch, cancel=seat.watch.cancel, on_start=seat.watch.live.started)
+        first = min(launch.first_output or _SILENT, _SILENT)
+        launch = replace(launch, terminal=None, first_output=first)
+        self._talk = process.Talk(launch, cancel=seat.watch.cancel, on_start=seat.watch.live.started, leave=_LEAVE)
         self._held.callback(self._talk.close)
 
     @property
@@ -166,7 +171,12 @@ class _Line:
     def say(self, prompt: str) -> Failure | None:
         """One turn. Returns why it failed."""
         self.client.prompt(prompt)
-        self._follow("turn")
+        self._vigil = self._seat.vigil()
+        try:
+            self._follow("turn")
+        except Stalled as stalled:
+            self._talk.finish(self.client.cancel())
+            return Failure(stalled.stall.kind, stalled.stall.message)
         self._tell(self._minutes.end())
         if self.client.trouble is not None:
             return failure.of_error(self._profile, self.client.trouble.error, "")
@@ -204,15 +214,18 @@ class _Line:
         clean = self._redactor.text(line)
         wanted = self.client.is_news(clean)
         self.client.take(clean)
-        if wanted:
-            self._tell(self._minutes.take(clean))
+        events = self._tell(self._minutes.take(clean)) if wanted else []
+        if self._vigil is not None:
+            self._vigil.look(events)
 
-    def _tell(self, lines: list[str]) -> None:
-        live = self._seat.watch.live
+    def _tell(self, lines: list[str]) -> list[AgentEvent]:
+        live, told = self._seat.watch.live, list[AgentEvent]()
         for line in lines:
             live.write(line.encode("utf-8", "replace") + b"\n")
-            for event in self._scribe.line(line):
-                self._report(event)
+            told += self._scribe.line(line)
+        for event in told:
+            self._report(event)
+        return told
 
     def _report(self, event: AgentEvent) -> None:
         self._seat.watch.live.report(event.kind, event.text)
