@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from smithers_git.core.secret import Secret
 from smithers_git.errors import AgentError
 
 PREFIX: Final = "sdk:"
@@ -98,11 +99,11 @@ class McpServer(BaseModel):
 
     command: str | None = None
     args: list[str] = []
-    env: dict[str, str] = {}
-    """Variables of the program, on top of a short list of harmless ones; `$NAME` takes the value of that variable."""
+    env: dict[str, Secret] = {}
+    """Variables of the program, on top of a short list of harmless ones; a value may be a reference to a secret."""
     url: str | None = Field(default=None, pattern=r"^https?://[^/]")
-    headers: dict[str, str] = {}
-    """Sent with each request to the address; `$NAME` takes the value of that variable."""
+    headers: dict[str, Secret] = {}
+    """Sent with each request to the address; a value may be a reference to a secret."""
 
     @model_validator(mode="after")
     def _is_one_of_two(self) -> McpServer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -11,7 +11,7 @@ from smithers_git.core import amounts
 from smithers_git.core.liveness import Patience
 from smithers_git.core.nodes import Budget
 from smithers_git.core.notice import OCCASIONS, Occasion
-from smithers_git.core.sdk_agent import McpServer, Tool, is_sdk, provider_of
+from smithers_git.core.sdk_agent import McpServer, Tool, is_sdk, parse, provider_of
 from smithers_git.core.secret import Secret
 from smithers_git.core.trigger import TriggerSettings
 
@@ -231,6 +231,17 @@ class Settings(_Section):
     notify: NotifySettings = NotifySettings()
     trigger: list[TriggerSettings] = []
     """What starts runs by itself: hooks of git, and schedules."""
+
+    def agent(self, name: str) -> AgentSettings:
+        """What is changed for one agent; for a model without a CLI also by the table of its provider."""
+        if not is_sdk(name):
+            return self.agents.get(name) or AgentSettings()
+        merged: dict[str, Any] = {}
+        for own in filter(None, (self.agents.get(provider_of(name) or ""), self.agents.get(name))):
+            for key in own.model_fields_set:
+                value = getattr(own, key)
+                merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+        return AgentSettings().model_copy(update={**merged, "model": parse(name).id})
 
     @field_validator("agents")
     @classmethod

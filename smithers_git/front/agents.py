@@ -12,7 +12,7 @@ from smithers_git.edge import output
 from smithers_git.errors import ExitCode
 from smithers_git.front.look import shown
 from smithers_git.front.words import count, money
-from smithers_git.service import adopt, pools, prove, survey
+from smithers_git.service import adopt, pools, prove, sdk, survey
 from smithers_git.service.project import Project
 from smithers_git.service.prove import Order, Step
 
@@ -32,7 +32,8 @@ def data(project: Project) -> dict[str, Any]:
     for agent in survey.agents(project):
         usable, why = survey.reason(agent)
         rows.append({**asdict(agent), "installed": agent.program is not None, "usable": usable, "why": why})
-    return {"agents": rows, "pools": chains}
+    models = [{**asdict(offer), "usable": offer.usable} for offer in sdk.offers(project)]
+    return {"agents": rows, "models": models, "pools": chains}
 
 
 def show(project: Project, *, as_json: bool) -> None:
@@ -43,6 +44,12 @@ def show(project: Project, *, as_json: bool) -> None:
         return
     rows = [[row["name"], "yes" if row["usable"] else "no", row["version"], row["why"]] for row in found["agents"]]
     shown(["AGENT", "USABLE", "VERSION", "WHY"], rows, [{1: _colour(row)} for row in found["agents"]])
+    output.emit()
+    models = [
+        [f"{row['provider']}/MODEL", "yes" if row["usable"] else "no", "; ".join(filter(None, (row["trouble"], row["how"])))]
+        for row in found["models"]
+    ]
+    output.table(["A MODEL WITHOUT A CLI", "USABLE", "WHY"], models)
     output.emit()
     configured = project.settings.pools
     pool_rows = [

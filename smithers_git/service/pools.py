@@ -106,9 +106,7 @@ def installed(project: Project, role: str) -> list[str]:
 
 
 def settings_of(project: Project, name: str) -> AgentSettings:
-    if is_sdk(name):
-        return models.settings_of(project.settings, name)
-    return project.settings.agents.get(name) or AgentSettings()
+    return project.settings.agent(name)
 
 
 def expand(project: Project, names: Sequence[str], where: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final
 from smithers_git.core import sdk_agent
 from smithers_git.core.profile import Env, Login, Profile, load_profile
 from smithers_git.core.sdk_agent import PREFIX, SdkAgent
-from smithers_git.core.settings import AgentSettings, Settings
+from smithers_git.core.settings import Settings
 from smithers_git.edge import sdk
 from smithers_git.service.project import Project
 
@@ -28,18 +28,6 @@ def profile(name: str) -> Profile:
     return made.model_copy(
         update={"name": name, "env": Env.model_validate({"pass": agent.passed}), "login": Login(env=ways)}
     )
-
-
-def settings_of(settings: Settings, name: str) -> AgentSettings:
-    """What `[agents."sdk:PROVIDER"]` says, and over it what is said of the very model, whose name is filled in."""
-    merged: dict[str, object] = {}
-    for table in (sdk_agent.provider_of(name), name):
-        own = settings.agents.get(table or "")
-        for key in own.model_fields_set if own else ():
-            value = getattr(own, key)
-            old = merged.get(key)
-            merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return AgentSettings().model_copy(update={**merged, "model": sdk_agent.parse(name).id})
 
 
 @dataclass(frozen=True, slots=True)

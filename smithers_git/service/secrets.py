@@ -48,11 +48,8 @@ class Secrets:
 
     def environ(self, agent: str) -> dict[str, str]:
         """`[agents.NAME.env]`, references fetched."""
-        own = self._project.settings.agents.get(agent)
-        return {
-            name: self.resolve(value, f"[agents.{agent}.env] {name}")
-            for name, value in (own.env if own else {}).items()
-        }
+        given = self._project.settings.agent(agent).env
+        return {name: self.resolve(value, f"[agents.{agent}.env] {name}") for name, value in given.items()}
 
     def known(self) -> tuple[str, ...]:
         """Every secret value that can be had here. What cannot be fetched now, nobody here can give away either."""
@@ -84,11 +81,14 @@ class Secrets:
             settings = self._project.settings
         except ConfigError:  # it is broken, so nothing of it is used; a run can be cancelled all the same
             return
-        for agent, own in settings.agents.items():
-            plain = secrets_of({name: value for name, value in own.env.items() if isinstance(value, str)})
-            for name, value in own.env.items():
+        tables = {f"agents.{agent}.env": own.env for agent, own in settings.agents.items()}
+        for server, one in settings.mcp.items():
+            tables |= {f"mcp.{server}.env": one.env, f"mcp.{server}.headers": one.headers}
+        for table, values in tables.items():
+            plain = secrets_of({name: value for name, value in values.items() if isinstance(value, str)})
+            for name, value in values.items():
                 if isinstance(value, Reference) or value in plain:
-                    yield value, f"[agents.{agent}.env] {name}"
+                    yield value, f"[{table}] {name}"
         if isinstance(settings.notify.webhook, Reference):
             yield settings.notify.webhook, "[notify] webhook"
 

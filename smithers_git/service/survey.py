@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from smithers_git.core.command_line import version_note
+from smithers_git.core.profile import Login
+from smithers_git.core.sdk_agent import is_sdk
 from smithers_git.edge import content
 from smithers_git.errors import SmithersError
 from smithers_git.service import logins, pools
@@ -48,7 +50,7 @@ def agents(project: Project) -> list[Agent]:
 def survey(project: Project, name: str) -> Agent:
     """One agent: whether its program is there, which version, whether it is logged in. Raises AgentError: no such."""
     path = pools.profile_file(project, name)
-    known = Agent(name, str(path), builtin=path.is_relative_to(content.builtin_root() / "agents"))
+    known = Agent(name, str(path), builtin=is_sdk(name) or path.is_relative_to(content.builtin_root() / "agents"))
     try:
         profile = pools.profile(project, name)
     except SmithersError as error:
@@ -57,7 +59,7 @@ def survey(project: Project, name: str) -> Agent:
     known = replace(
         known,
         program=program,
-        login=profile.login.how if profile.login else "",
+        login=_way_in(profile.login),
         install=profile.install,
         proven=profile.proven,
         unproven=profile.unproven,
@@ -74,6 +76,12 @@ def survey(project: Project, name: str) -> Agent:
         note=version_note(profile, printed),
         logged_in=logins.logged_in(project, profile, own, program),
     )
+
+
+def _way_in(login: Login | None) -> str:
+    if login is None:
+        return ""
+    return login.how or (f"set {' or '.join(login.env)}" if login.env else "")
 
 
 def reason(agent: Agent) -> tuple[bool, str]:

@@ -41,10 +41,15 @@ def _connected(name: str, server: McpServer) -> AbstractToolset[Any]:
     from pydantic_ai.mcp import MCPToolset
 
     if server.command is None:
-        return MCPToolset(str(server.url), id=name, headers=dict(server.headers), tool_error_behavior="failed")
+        return MCPToolset(str(server.url), id=name, headers=_texts(server.headers), tool_error_behavior="failed")
     # The MCP library gives the program a short list of harmless variables and these, not ours with the model's key.
-    transport = StdioTransport(command=server.command, args=list(server.args), env=dict(server.env))
+    transport = StdioTransport(command=server.command, args=list(server.args), env=_texts(server.env))
     return MCPToolset(transport, id=name, tool_error_behavior="failed")
+
+
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    """In a job every reference has been fetched."""
+    return {name: str(value) for name, value in values.items()}
 
 
 def _only_reads(metadata: Mapping[str, Any] | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from smithers_git.core.command_line import Invocation, Turn
 from smithers_git.core.lines import Lines
 from smithers_git.core.reply import Reply
 from smithers_git.core.sdk_agent import McpServer, SdkJob
+from smithers_git.core.secret import Secret
 from smithers_git.errors import AgentError
 from smithers_git.names import file_name
 from smithers_git.service.job import Result
@@ -27,7 +28,6 @@ from smithers_git.service.talk.cli import Cli
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.transcripts import stored
 
-_VARIABLE: Final = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _ATTEMPT: Final = re.compile(r"@(\d+)\.(\d+)$")
 
 Message = dict[str, Any]
@@ -98,19 +98,20 @@ class Sdk(Cli):
 
 
 def server(project: Project, name: str) -> McpServer:
-    """The server `[mcp.NAME]`, its variables filled in from the user's environment; raises AgentError: no such."""
+    """The server `[mcp.NAME]`, references to secrets fetched.
+
+    Raises AgentError: there is none; ConfigError: a reference cannot be fetched.
+    """
     known = project.settings.mcp
     found = known.get(name)
     if found is None:
         there = f"there are: {', '.join(known)}" if known else "there is none yet"
         raise AgentError(f"there is no MCP server {name!r} in the configuration", hint=f"add [mcp.{name}]; {there}")
 
-    def filled(values: dict[str, str]) -> dict[str, str]:
-        return {
-            key: _VARIABLE.sub(lambda m: project.environ.get(m[1] or m[2], ""), text) for key, text in values.items()
-        }
+    def fetched(part: str, values: Mapping[str, Secret]) -> dict[str, str]:
+        return {key: project.secrets.resolve(value, f"[mcp.{name}.{part}] {key}") for key, value in values.items()}
 
-    return found.model_copy(update={"env": filled(found.env), "headers": filled(found.headers)})
+    return found.model_copy(update={"env": fetched("env", found.env), "headers": fetched("headers", found.headers)})
 
 
 def messages(project: Project, run: str, node: str, session: str) -> list[Message]:
