@@ -103,7 +103,7 @@ class Collector:
             if id(picker) in self._counting:
                 self.usage = self._count()
         self.met.update(self._failures.match(document))
-        if self._profile.success.event(document):
+        if self._profile.success.source == "stdout" and self._profile.success.event(document):
             self._closed_at = self._at
 
     def text(self, source: str, text: str) -> None:
@@ -111,6 +111,9 @@ class Collector:
         for picker in self._from(source):
             if source != "stdout" or not picker.rule.path:
                 picker.text(text, self._at + 1)
+        success = self._profile.success
+        if success.source == source != "stdout" and any(map(success.event, documents(text))):
+            self._closed_at = self._at + 1
         self.usage = self._count()
 
     def get(self, field: str) -> Value | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -48,6 +48,8 @@ class Invocation:
     """None: nothing, closed. Never the caller's own."""
     prompt_file: tuple[str, str] | None
     """(name, text) to write into the scratch folder first."""
+    session: str | None = None
+    """The id of the conversation, as far as a word of argv names it."""
 
 
 def build(profile: Profile, turn: Turn) -> Invocation:
@@ -77,6 +79,7 @@ def build(profile: Profile, turn: Turn) -> Invocation:
         env_pass=profile.env.passed,
         stdin=_bytes(turn.prompt) if way.via == "stdin" else None,
         prompt_file=(PROMPT_FILE, turn.prompt) if way.via == "file" else None,
+        session=_named(argv, turn),
     )
 
 
@@ -124,6 +127,11 @@ def names_model(profile: Profile) -> bool:
 def constants(profile: Profile) -> dict[str, str]:
     """The variables that the profile sets in any case, for when the CLI is asked something that is no turn."""
     return {name: text for name, text in profile.env.values.items() if not _BRACES.search(text)}
+
+
+def _named(argv: Sequence[str], turn: Turn) -> str | None:
+    ids = (one for one in (turn.session, turn.new_session) if one)
+    return next((one for one in ids if any(one in word for word in argv)), None)
 
 
 def programs(profile: Profile, python: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from smithers_git.core.profile_rules import EventRule, FailureRule, Output, Part, Success, Wait
+from smithers_git.core.profile_rules import EventRule, FailureRule, Output, Part, State, Success, Wait
 from smithers_git.errors import ConfigError
 
 MAX_ARGUMENT = 120_000
@@ -152,13 +152,14 @@ class Profile(Part):
     login: Login | None = None
     env: Env = Env()
     files: dict[Annotated[str, Field(pattern=r"^[^/]+$")], str] = Field(default_factory=dict)
-    """Texts by name, laid into {scratch} before the program starts: settings that no argument and no variable can say."""
+    """Texts by name, laid into {scratch} before the program starts: settings that no argument or variable can say."""
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Words that vanish together when a value in one of them is missing."""
     prompt: Annotated[tuple[Delivery, ...], Field(min_length=1)] = (
         Delivery(via="argv", argv=("{prompt}",), max_bytes=MAX_ARGUMENT),
     )
     permission: Permission | None = None
+    state: State | None = None
     session: Session = Session()
     terminal: Terminal | None = None
     watchdog: Watchdog = Watchdog()
@@ -179,12 +180,19 @@ class Profile(Part):
         _check_words(self)
         if not self.is_protocol_only:
             _check_argv(self)
+        if self.state is None and any(source.startswith("state:") for source in self.sources()):
+            raise ValueError("state.folder: field required, a rule reads from it")
         if self.proven and self.unproven:
             raise ValueError("unproven: it cannot be proven as well")
         if self.terminal and any(way.via == "stdin" for way in self.prompt):
             # A terminal cuts an input line at 4096 bytes, and most CLIs open their full screen instead of reading.
             raise ValueError('prompt: via = "stdin" does not work on a terminal; use argv or file')
         return self
+
+    def sources(self) -> list[str]:
+        """What the rules read besides the streams: `file:NAME` and `state:GLOB`."""
+        named = {rule.source for rule in self.output.rules()} | {self.success.source}
+        return sorted(named - {"stdout", "stderr"})
 
 
 def _check_turns(profile: Profile) -> None:
@@ -200,7 +208,7 @@ def _check_success(profile: Profile) -> None:
         raise ValueError("success.event: field required in jsonl mode; an exit code alone proves nothing")
     if mode == "text" and success.exit is None:
         raise ValueError("success.exit: field required in text mode")
-    if mode == "text" and success.event:
+    if mode == "text" and success.event and success.source == "stdout":
         raise ValueError("success.event: text has no events")
 
 

@@ -30,6 +30,12 @@ Path = Annotated[InstanceOf[JsonPath], BeforeValidator(_compiled_path)]
 Tests = Annotated[InstanceOf[Where], BeforeValidator(_compiled_where)]
 
 
+Source = Annotated[str, Field(alias="from", pattern=r"^(stdout|stderr|file:[^/]+|state:[^/]+(/[^/]+)*)$")]
+"""`file:NAME` is a file that the CLI was told to write into {scratch}; `state:GLOB` is what the turn added to files in
+the folder of [state], where {session} stands for the id of the conversation.
+"""
+
+
 class Part(BaseModel):
     """A table of a profile: unknown keys are refused."""
 
@@ -41,8 +47,7 @@ class Rule(Part):
     `pick` says which line counts.
     """
 
-    source: Annotated[str, Field(alias="from", pattern=r"^(stdout|stderr|file:[^/]+)$")] = "stdout"
-    """`file:NAME` is a file that the CLI was told to write into {scratch}."""
+    source: Source = "stdout"
     where: Tests = Where()
     path: Annotated[tuple[Path, ...], BeforeValidator(_compiled_paths)] = ()
     """One path, or several whose matches are taken together."""
@@ -90,6 +95,11 @@ class Output(Part):
     usage: UsageRules | None = None
     wait: Annotated[tuple[Wait, ...], BeforeValidator(_as_list)] = ()
 
+    def rules(self) -> list[Rule]:
+        """Every one."""
+        usage = [*self.usage.input, *self.usage.output, *self.usage.cached] if self.usage else []
+        return [*self.answer, *self.session, *self.error, *self.cost, *self.wait, *usage]
+
     @model_validator(mode="after")
     def _has_answer(self) -> Output:
         if self.mode != "text" and not self.answer:
@@ -102,8 +112,33 @@ class Success(Part):
 
     event: Tests = Where()
     """The closing event: a line (jsonl) or the document (json) that has these values."""
+    source: Source = "stdout"
+    """Where that line stands."""
     exit: tuple[int, ...] | None = None
     """Allowed exit codes; None when the code says nothing."""
+
+
+class State(Part):
+    """Where the CLI keeps what it must not lose: its login, its settings, its conversations. Paths are relative."""
+
+    env: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*(/[^/]+)*)?$")] = ""
+    """The variable that moves the folder: it names the folder, or one above it (`XDG_DATA_HOME/opencode`)."""
+    folder: str
+    """Below HOME, where that variable is not set."""
+    files: tuple[str, ...] = ()
+    """What it keeps besides, below HOME."""
+    sessions: tuple[str, ...] = ()
+    """Globs in the folder: the files of one conversation, for whose id {session} stands."""
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> State:
+        for key, paths in {"folder": [self.folder], "files": self.files, "sessions": self.sessions}.items():
+            for path in paths:
+                if path.startswith("/") or ".." in path.split("/"):
+                    raise ValueError(f"{key}: {path!r} must be a path below it")
+        if not all("{session}" in glob for glob in self.sessions):
+            raise ValueError("sessions: each must contain {session}")
+        return self
 
 
 class FailureRule(Part):

@@ -71,7 +71,7 @@ def _outputs(profile: Profile, text: str) -> Iterator[_Output]:
             if error.source != "stdout":
                 there = json.dumps(_document(said))
                 on_stderr = error.source == "stderr"
-                files = None if on_stderr else {error.source.removeprefix("file:"): there}
+                files = None if on_stderr else {error.source: there}
                 yield _Output(_lines(where), there if on_stderr else "", files, code)
                 continue
             # One line that meets both rules, or a line for each.

@@ -29,10 +29,12 @@ class Reader:
         profile: how to read it.
         before: tokens that the turns before this one used, when it goes on with a conversation. Some CLIs count them
             again; what they say is then taken less by it.
+        session: the id of the conversation, where the command line names it and the CLI does not say it.
     """
 
-    def __init__(self, profile: Profile, before: Usage | None = None) -> None:
+    def __init__(self, profile: Profile, before: Usage | None = None, session: str | None = None) -> None:
         self._profile = profile
+        self._given = None if profile.output.session else session
         usage = profile.output.usage
         self._whole = usage is not None and usage.counts == "conversation"
         self._before = before if self._whole else None
@@ -50,7 +52,7 @@ class Reader:
     def session(self) -> str | None:
         """The conversation's id as soon as the CLI has said it: worth saving before the turn ends."""
         found = self._collected.get("session")
-        return None if found is None else str(found)
+        return self._given if found is None else str(found)
 
     @property
     def usage(self) -> Usage | None:
@@ -85,7 +87,7 @@ class Reader:
 
         Args:
             exit_code: None when a signal ended it.
-            files: texts of the result files that `result_files` names, as far as the CLI wrote them.
+            files: texts by source, as far as the CLI wrote them: `Profile.sources` names them.
             ended, message: how the process ended, as its runner says.
         """
         errors = strip_escapes(stderr[-MAX_TEXT:].decode("utf-8", "replace"))
@@ -127,8 +129,8 @@ class Reader:
                 self._collected.document(document)
         self._collected.text("stdout", plain)
         self._collected.text("stderr", errors)
-        for name, text in files.items():
-            self._collected.text(f"file:{name}", text)
+        for source, text in files.items():
+            self._collected.text(source, text)
         if self._mode == "text" and not self._profile.output.answer:
             return plain
         return str(self._collected.get("answer") or "")
@@ -162,14 +164,6 @@ class Reader:
             self._counted = self._collected.usage
             events.append(AgentEvent("usage", f"{usage.input} in, {usage.output} out"))
         return events
-
-
-def result_files(profile: Profile) -> list[str]:
-    """Names of the files in the scratch folder that the profile's rules read; the caller reads them for `finish`."""
-    output, usage = profile.output, profile.output.usage
-    rules = [*output.answer, *output.session, *output.error, *output.cost, *output.wait]
-    rules += [*usage.input, *usage.output, *usage.cached] if usage else []
-    return sorted({rule.source.removeprefix("file:") for rule in rules if rule.source.startswith("file:")})
 
 
 def _events(rule: EventRule, value: Any) -> list[AgentEvent]:

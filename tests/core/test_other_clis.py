@@ -13,7 +13,7 @@ import pytest
 
 from smithers_git.core.events import Usage
 from smithers_git.core.profile import load_profile
-from smithers_git.core.stream import Reader, result_files
+from smithers_git.core.stream import Reader
 
 
 @dataclass
@@ -109,7 +109,9 @@ CASES = {
             {"type": "result", "exitCode": 0},
         ),
         bad=jsonl({"type": "session.error", "data": {"message": "no"}}, {"type": "result", "exitCode": 1}),
-        files={"usage.json": json.dumps({"modelMetrics": {"m": {"usage": {"inputTokens": 9, "outputTokens": 2}}}})},
+        files={
+            "file:usage.json": json.dumps({"modelMetrics": {"m": {"usage": {"inputTokens": 9, "outputTokens": 2}}}})
+        },
         kind="crash",
         usage=Usage(input=9, output=2, cached=0),
     ),
@@ -240,7 +242,7 @@ CASES = {
         """,
         good=jsonl({"role": "assistant", "sessionId": "S", "content": [{"type": "text", "text": "done"}]}),
         bad="",
-        files={"export.json": json.dumps({"cost_usd": 0.5})},
+        files={"file:export.json": json.dumps({"cost_usd": 0.5})},
         kind="crash",
         exit=3,
         cost=0.5,
@@ -275,7 +277,7 @@ CASES = {
         """,
         good="progress...\n",
         bad="progress...\n",
-        files={"trajectory.json": json.dumps({"info": {"exit_status": "Submitted", "submission": "done"}})},
+        files={"file:trajectory.json": json.dumps({"info": {"exit_status": "Submitted", "submission": "done"}})},
         kind="crash",
     ),
     "aider": Case(
@@ -305,7 +307,7 @@ def test_a_turn_that_succeeds_and_one_that_fails(name: str):
     case = CASES[name]
     text = "\n".join(line.strip() for line in case.profile.splitlines())
     profile = load_profile(f'program = ["{name}"]\n{text}', f"agents/{name}.toml")
-    assert set(case.files) <= set(result_files(profile))
+    assert set(case.files) <= set(profile.sources())
 
     reader = Reader(profile)
     reader.feed(case.good.encode())

@@ -9,11 +9,13 @@ from pathlib import Path
 from smithers_git.core import command_line
 from smithers_git.core.command_line import Invocation, Turn
 from smithers_git.core.liveness import Stall
+from smithers_git.core.profile import Profile
 from smithers_git.core.reply import AgentEvent, Reply
-from smithers_git.core.stream import Reader, result_files
+from smithers_git.core.stream import Reader
 from smithers_git.edge import player, process
 from smithers_git.service.job import Result
 from smithers_git.service.talk.seat import Seat
+from smithers_git.service.talk.state import Additions
 from smithers_git.service.talk.talker import account
 from smithers_git.service.talk.vigil import Stalled
 
@@ -72,7 +74,8 @@ class Cli:
         if call.prompt_file is not None:
             (scratch / call.prompt_file[0]).write_text(call.prompt_file[1], "utf-8")
         env = seat.environ(call, self.correction)
-        reader = Reader(profile, self._total if self._session else None)
+        reader = Reader(profile, self._total if self._session else None, call.session)
+        additions = Additions(profile, env, self._session)
         redactor = seat.redactor(env)
 
         vigil = seat.vigil()
@@ -96,10 +99,10 @@ class Cli:
         except Stalled as stalled:
             stall = stalled.stall
         take(redactor.finish())
+        files = {**_results(profile, scratch), **additions.read(reader.session)}
+        files = {source: redactor.text(text) for source, text in files.items()}
         if stall is not None:
-            return reader.finish(None, ended=stall.kind, message=stall.message)
-        paths = {name: scratch / name for name in result_files(profile)}
-        files = {name: redactor.text(_read(path)) for name, path in paths.items() if path.is_file()}
+            return reader.finish(None, files=files, ended=stall.kind, message=stall.message)
         said = redactor.text(ended.stderr.decode("utf-8", "replace")).encode()
         return reader.finish(ended.code, said, files, ended=ended.reason, message=ended.message)
 
@@ -124,5 +127,13 @@ class Cli:
         """Nothing: every process has ended with its turn."""
 
 
-def _read(path: Path) -> str:
-    return path.read_bytes()[-(4 << 20) :].decode("utf-8", "replace")
+def _results(profile: Profile, scratch: Path) -> dict[str, str]:
+    """What the CLI wrote into the files that it was told to write, by the rules' source."""
+    paths = {
+        source: scratch / source.removeprefix("file:") for source in profile.sources() if source.startswith("file:")
+    }
+    return {
+        source: path.read_bytes()[-(4 << 20) :].decode("utf-8", "replace")
+        for source, path in paths.items()
+        if path.is_file()
+    }
