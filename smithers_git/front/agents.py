@@ -46,7 +46,11 @@ def show(project: Project, *, as_json: bool) -> None:
     shown(["AGENT", "USABLE", "VERSION", "WHY"], rows, [{1: _colour(row)} for row in found["agents"]])
     output.emit()
     models = [
-        [f"{row['provider']}/MODEL", "yes" if row["usable"] else "no", "; ".join(filter(None, (row["trouble"], row["how"])))]
+        [
+            f"{row['provider']}/MODEL",
+            "yes" if row["usable"] else "no",
+            "; ".join(filter(None, (row["trouble"], row["how"]))),
+        ]
         for row in found["models"]
     ]
     output.table(["A MODEL WITHOUT A CLI", "USABLE", "WHY"], models)
