@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
+from smithers_git.clock import local
 from smithers_git.core.command_line import version_note
 from smithers_git.core.profile import Login
 from smithers_git.core.sdk_agent import is_sdk
@@ -38,6 +39,8 @@ class Agent:
     install: str = ""
     proven: str = ""
     unproven: str = ""
+    limited: str = ""
+    """Until when its account is at a limit, on the clock of this place, and what its service said."""
 
 
 def agents(project: Project) -> list[Agent]:
@@ -75,7 +78,15 @@ def survey(project: Project, name: str) -> Agent:
         version=match[1] if match else "",
         note=version_note(profile, printed),
         logged_in=logins.logged_in(project, profile, own, program),
+        limited=_limited(project, name),
     )
+
+
+def _limited(project: Project, name: str) -> str:
+    limit, now = pools.account(project, name).limit(), project.clock.now()
+    if limit is None or limit.until <= now:
+        return ""
+    return f"until {local(limit.until, now)[:-3]}: {limit.message.partition(chr(10))[0][:200]}"
 
 
 def _way_in(login: Login | None) -> str:
@@ -93,6 +104,8 @@ def reason(agent: Agent) -> tuple[bool, str]:
     if agent.logged_in is False:
         words = ["not logged in" + (f": {agent.login}" if agent.login else ""), agent.note]
         return False, "; ".join(filter(None, words))
+    if agent.limited:
+        return False, f"at the limit of its account {agent.limited}"
     words = ["installed and logged in" if agent.logged_in else "installed"]
     words += [agent.note] if agent.note else []
     words += [f"unproven: {agent.unproven}"] if agent.unproven else []

@@ -139,7 +139,7 @@ def test_the_recordings_are_what_they_are_taken_for() -> None:
     assert not ended["claude-429"]
 
 
-@both(150, 20_000)
+@both(150, 5_000)
 @given(any_of(EVENTS), st.floats(0, 1), st.integers(1, 4096))
 def test_a_turn_whose_closing_event_is_cut_off_is_no_success(turn: Recording, part: float, step: int) -> None:
     ends, at = 0, 0
@@ -157,7 +157,7 @@ def test_a_turn_whose_closing_event_is_cut_off_is_no_success(turn: Recording, pa
     assert turn.play(turn.whole[:cut], step).error is not None
 
 
-@both(150, 20_000)
+@both(150, 5_000)
 @given(any_of(FAILED), st.data())
 def test_a_failure_stays_one_when_other_lines_get_lost(turn: Recording, data: st.DataObject) -> None:
     told = [turn.tells_of_an_error(line) for line in turn.lines]
@@ -166,7 +166,7 @@ def test_a_failure_stays_one_when_other_lines_get_lost(turn: Recording, data: st
     assert turn.play(b"\n".join([*left, b""])).error is not None
 
 
-@both(150, 20_000)
+@both(150, 5_000)
 @given(any_of(LINES), st.data())
 def test_twice_the_same_line_and_noise_change_nothing(turn: Recording, data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(1, 3), min_size=len(turn.lines), max_size=len(turn.lines)))
@@ -181,7 +181,7 @@ def test_twice_the_same_line_and_noise_change_nothing(turn: Recording, data: st.
     assert (found.session, found.usage, found.cost) == (right.session, right.usage, right.cost)
 
 
-@both(150, 20_000)
+@both(150, 5_000)
 @given(
     any_of(LINES), any_of(RECORDINGS), st.randoms(use_true_random=False), st.binary(max_size=64), st.integers(1, 4096)
 )
