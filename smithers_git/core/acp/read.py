@@ -129,7 +129,7 @@ class Scribe:
         elif kind in ("tool_call", "tool_call_update"):
             call = self._calls.learn(update)
             # The first message often has no more than the tool's name; what it works on comes with the second.
-            if call.parts or call.status not in ("", "pending"):
+            if call.parts.keys() & {"locations", "rawInput"} or call.status not in ("", "pending"):
                 yield from self._tell(call)
             if call.over:
                 yield AgentEvent("tool_done", call.outcome)
