@@ -138,6 +138,19 @@ def outside() -> None:
     tame()
 
 
+def fills() -> None:
+    """Writes until nothing fits any more, and a little of its own work before that."""
+    write("half of it")
+    with contextlib.suppress(OSError), Path(sys.argv[2]).open("wb", buffering=0) as file:
+        while True:
+            file.write(b"z" * (64 << 10))
+    with contextlib.suppress(OSError), Path(sys.argv[2]).open("ab", buffering=0) as file:
+        while True:
+            file.write(b"z")
+    tell("error", message="ENOSPC: no space left on device")
+    sys.exit(1)
+
+
 def hundred_megabytes() -> None:
     for number in range(int(sys.argv[2]) * 16):
         sys.stdout.buffer.write(json.dumps({"type": "text", "text": f"{number} {'x' * 65000}"}).encode() + b"\n")

@@ -74,6 +74,9 @@ def test_when_all_are_at_their_limit_the_run_waits_without_a_process_until_the_f
     blocker = next(one for one in zoo.smithers.json("why", run)["blockers"] if one["kind"] == "limit")
     assert "limit of limit" in blocker["text"]
     assert blocker["until"]
+    listed = next(row for row in zoo.smithers.json("agents", "list")["agents"] if row["name"] == "limit")
+    assert not listed["usable"]
+    assert until in listed["why"]
     assert supervise.supervise(project, 4).started == [], "nobody is woken before the time"
     zoo.smithers.json("up", "flow.py", code=3)
     assert len(known_limits(project, time.time())) == 1, "another run of that account did not even ask"
