@@ -44,7 +44,7 @@ def serve(listen: str | None, repository: Path | None, reads_only: bool, exposed
     from smithers_git.front import mcp
     from smithers_git.front.tools.call import Desk
 
-    desk = Desk((repository or Path.cwd()).absolute(), reads_only)
+    desk = Desk((repository or Path.cwd()).absolute(), reads_only, named=repository is not None)
     if listen is None:
         mcp.stdio(desk)
     else:

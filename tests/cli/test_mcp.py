@@ -344,6 +344,22 @@ def test_nothing_but_the_protocol_reaches_standard_output(tmp_path: Path) -> Non
     eventually(lambda: runs.program(folder, "inspect", run, "--json").stdout.count('"finished"') > 1)
 
 
+def test_a_server_that_was_started_anywhere_serves_the_folder_that_its_client_works_in(
+    repo: Path, tmp_path: Path
+) -> None:
+    elsewhere, spaced = tmp_path / "home", tmp_path / "my repo"
+    elsewhere.mkdir()
+    repo.rename(spaced)
+
+    with mcp_client.over_stdio(elsewhere, works_in=spaced) as connection:
+        assert connection("list_runs")["total"] == 0
+    assert not call.Desk(spaced).offer().asks_folders
+    named = call.Desk(elsewhere, named=True)
+    assert not named.offer().asks_folders
+    error = named.call(mcp.Call("list_runs", {}, "")).document["error"]
+    assert (error["code"], "--repository PATH" in error["hint"]) == ("repository", True)
+
+
 def test_a_bug_ends_only_its_call(repo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def broken(_scene: Any, _args: Any) -> dict[str, Any]:
         """Break."""
@@ -409,6 +425,7 @@ def test_only_who_has_the_token_is_served_and_no_page_of_another_origin(address:
 
     assert ask(url) == 401
     assert ask(url, authorization="Bearer wrong") == 401
+    assert ask(url, authorization=token) == 401
     assert ask(url, authorization=good, origin="http://evil.example") == 403
     assert ask(url, authorization=good, host="evil.example") == 421
     assert ask(url, authorization=good) not in (401, 403, 421)

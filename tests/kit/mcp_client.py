@@ -16,7 +16,8 @@ import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
+from mcp_types import Implementation, ListRootsResult, Root
+from pydantic import FileUrl
 
 ARGV = ["-P", "-m", "smithers_git", "mcp"]
 _WHO = Implementation(name="test-client", version="1.0")
@@ -58,12 +59,22 @@ class Connection:
 
 
 @contextmanager
-def over_stdio(repo: Path, *argv: str, env: dict[str, str] | None = None, errors: Any = None) -> Iterator[Connection]:
-    """A server process of its own, in the folder `repo`, greeted as clients greet that know no newer protocol."""
+def over_stdio(
+    repo: Path, *argv: str, env: dict[str, str] | None = None, works_in: Path | None = None
+) -> Iterator[Connection]:
+    """A server process of its own, in the folder `repo`, greeted as clients greet that know no newer protocol.
+
+    `works_in`: what the client says when it is asked for the folder that it works in.
+    """
+
+    async def roots(_context: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri=FileUrl(str(works_in and works_in.as_uri())))])
+
     whole = {**os.environ, **(env or {})}
     server = StdioServerParameters(command=sys.executable, args=[*ARGV, *argv], cwd=repo, env=whole)
     with anyio.from_thread.start_blocking_portal() as portal:
-        client = Client(stdio_client(server, errors or sys.stderr), mode="legacy", client_info=_WHO)
+        asked = roots if works_in is not None else None
+        client = Client(stdio_client(server), mode="legacy", client_info=_WHO, list_roots_callback=asked)
         with portal.wrap_async_context_manager(client):
             yield Connection(portal, client)
 

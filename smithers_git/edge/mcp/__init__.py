@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -41,6 +42,8 @@ class Call:
     """How the program that asks calls itself; empty when it does not say."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when nobody waits for the answer any more."""
+    folders: tuple[Path, ...] = ()
+    """Where the program that asks works, as it says; only where the offer wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Offer:
     """From an address to what stands there."""
     template: Resource
     """The shape of the addresses, with a `{name}` in it."""
+    asks_folders: bool = False
+    """Whether to ask a client for the folders that it works in (roots), and to hand them over with each call."""
 
 
 __all__ = ["Answer", "Call", "Offer", "Resource", "Tool"]

@@ -107,16 +107,16 @@ class _Guard:
 
     def __init__(self, app: Any, token: str) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._expected = token.encode()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"authorization", b"")
         if scope["type"] != "http":
             return
-        if not hmac.compare_digest(given, self._expected):
+        kind, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        if kind.lower() != b"bearer" or not hmac.compare_digest(given, self._expected):
             await _refuse(send, 401, b"say the token that smithers mcp printed: Authorization: Bearer TOKEN\n")
         elif not _from_here(dict(scope["headers"])):
             await _refuse(send, 403, b"no page of another origin may ask\n")

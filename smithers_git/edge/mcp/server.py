@@ -7,7 +7,9 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -19,6 +21,8 @@ from mcp_types import (
     CallToolResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
+    ListRootsRequest,
+    ListRootsResult,
     ListToolsResult,
     ReadResourceResult,
     ResourceTemplate,
@@ -35,6 +39,8 @@ T = TypeVar("T")
 
 _THREADS: Final = 32
 """Calls at work at once; as many again may wait. Further ones queue up."""
+_PATIENCE: Final = 5.0
+"""Seconds for a client to say where it works."""
 _JSON: Final = "application/json"
 
 
@@ -63,7 +69,8 @@ def build(offer: Offer) -> Built:
         return ListToolsResult(tools=entries)
 
     async def call_tool(context: Any, params: Any) -> CallToolResult:
-        call = Call(params.name, dict(params.arguments or {}), _client(context))
+        folders = await _folders(context) if offer.asks_folders else ()
+        call = Call(params.name, dict(params.arguments or {}), _client(context), folders=folders)
         tool = by_name.get(call.name)
         threads = waiting if tool is not None and tool.waits else at_work
         calls.add(call)
@@ -139,6 +146,18 @@ def _client(context: Any) -> str:
     params = context.session.client_params
     info = params.client_info if params is not None else None
     return " ".join(filter(None, [info.name, info.version])) if info is not None else ""
+
+
+async def _folders(context: Any) -> tuple[Path, ...]:
+    """The roots of a client; none when it has no such thing, or no way to be asked."""
+    session = context.session
+    if session.client_capabilities is None or session.client_capabilities.roots is None:
+        return ()
+    try:
+        found = await session.send_request(ListRootsRequest(), ListRootsResult, request_read_timeout_seconds=_PATIENCE)
+    except MCPError:
+        return ()
+    return tuple(Path(unquote(urlsplit(str(root.uri)).path)) for root in found.roots)
 
 
 def serve_stdio(offer: Offer) -> None:

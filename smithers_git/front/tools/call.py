@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from smithers_git import __version__
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.edge import mcp, mishap, output
-from smithers_git.errors import SmithersError, UsageError
+from smithers_git.errors import RepositoryError, SmithersError, UsageError
 from smithers_git.front import listing
 from smithers_git.front.tools import board, decisions, landing, look, start, travelling, waiting
 from smithers_git.front.tools.base import Scene, Tool
@@ -40,10 +40,15 @@ TOOLS: Final[dict[str, Tool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Answers calls about the repository around the folder `place`, opened anew for each: a server lives for long."""
+    """Answers calls about the repository around the folder `place`, opened anew for each: a server lives for long.
+
+    Agents start a server that was registered for the user, and not for a project, in any folder. Where that is no
+    repository, and none was `named`, the folders that the agent itself works in are tried.
+    """
 
     place: Path
     reads_only: bool = False
+    named: bool = False
 
     @property
     def tools(self) -> dict[str, Tool]:
@@ -61,11 +66,12 @@ class Desk:
             resources=self.resources,
             read=self.read,
             template=mcp.Resource(_TEMPLATE + "{run}", "run", "A run of this repository, as inspect_run shows it."),
+            asks_folders=not self.named and self._guarded("list_runs", lambda _project: {}).failed,
         )
 
     def call(self, call: mcp.Call) -> mcp.Answer:
         """Call a tool; what goes wrong is in the answer."""
-        return self._guarded(call.name, lambda project: self._do(call, project))
+        return self._guarded(call.name, lambda project: self._do(call, project), call.folders)
 
     def read(self, uri: str) -> mcp.Answer:
         """A run, by its address."""
@@ -100,10 +106,23 @@ class Desk:
             raise UsageError(f"{tool.name}: {_issues(error)}", hint=f"its arguments: {fields}") from error
         return tool.do(Scene(project, call.client, call.stop), args)
 
-    def _guarded(self, name: str, work: Callable[[Project], dict[str, Any]]) -> mcp.Answer:
+    def _open(self, folders: Sequence[Path]) -> Project:
+        """The repository that is meant; raises RepositoryError."""
+        troubles: list[RepositoryError] = []
+        for place in (self.place, *folders):
+            try:
+                return Project.open(place)
+            except RepositoryError as error:
+                troubles.append(error)
+        hint = f"{troubles[0].hint}; or name one: smithers mcp serve --repository PATH"
+        raise RepositoryError("; ".join(dict.fromkeys(one.message for one in troubles)), hint=hint)
+
+    def _guarded(
+        self, name: str, work: Callable[[Project], dict[str, Any]], folders: Sequence[Path] = ()
+    ) -> mcp.Answer:
         failed, project = True, None
         try:
-            project = Project.open(self.place)
+            project = self._open(folders)
             document, failed = work(project), False
         except SmithersError as error:
             document = _error(error.code, error.message, error.hint)
