@@ -55,6 +55,8 @@ class Machine:
     """The id of a conversation that does not exist; None where the CLI begins a new one under that id, untold."""
     hang: float = 10.0
     """Seconds of silence that are more than it needs to start."""
+    patience: float = 60.0
+    """Seconds that its own tries may take, where nothing turns them down."""
     full: str | None = None
     """The permission level at which it runs a command unasked; None is the profile's default."""
 

@@ -12,7 +12,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any, ClassVar
@@ -53,7 +53,7 @@ class StubModel:
         self.asides: list[Request] = []
         self.others: list[str] = []
         self.complaints: list[str] = []
-        """Steps that could not be played because the CLI offers no tool for them."""
+        """Steps that could not be played because the CLI offers no tool for them: the model says so instead."""
         self._steps: list[Step] = [say("Nothing was scripted.")]
         self._next = 0
         self._lock = threading.Lock()
@@ -150,14 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.stub.closing.wait(120)
             return
         turn = self._turn(step, body)
-        if turn is None:
-            self._send(400, {"error": {"message": self.stub.complaints[-1]}})
-        elif streamed:
-            self._stream(protocol.stream(turn), sentinel=protocol is chat, cut=step.kind == "drop")
+        if streamed:
+            self._stream(protocol.stream(turn), step, sentinel=protocol is chat)
         else:  # claude, too, asks again like this when a stream breaks
             self._send(200, protocol.whole(turn), cut=step.kind == "drop")
 
-    def _turn(self, step: Step, body: dict[str, Any]) -> Turn | None:
+    def _turn(self, step: Step, body: dict[str, Any]) -> Turn:
         call, text = None, step.text
         if step.kind == "write" and not self.stub.tools:
             text = tools.edit_block(step)
@@ -166,10 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
                 call = tools.call_for(step, body)
             except tools.NoSuchTool as error:
                 self.stub.complaints.append(str(error))
-                return None
+                step, text = replace(step, kind="text"), str(error)
         return Turn(step, uuid.uuid4().hex[:24], str(body.get("model", MODEL)), call, text)
 
-    def _stream(self, events: Iterator[Event], *, sentinel: bool, cut: bool) -> None:
+    def _stream(self, events: Iterator[Event], step: Step, *, sentinel: bool) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
@@ -177,10 +175,10 @@ class _Handler(BaseHTTPRequestHandler):
         for event in events:
             name = f"event: {event.name}\n" if event.name else ""
             self._chunk(f"{name}data: {json.dumps(event.data)}\n\n".encode())
-        if cut:
+        if step.kind == "drop" and not step.clean:
             self._reset()
             return
-        if sentinel:
+        if sentinel and step.kind != "drop":
             self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 

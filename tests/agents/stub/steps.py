@@ -20,6 +20,7 @@ class Step:
     status: int = 200
     error: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    clean: bool = False
     input_tokens: int = 100
     output_tokens: int = 10
     cached_tokens: int = 0
@@ -62,6 +63,6 @@ def hang() -> Step:
     return Step("hang")
 
 
-def drop(text: str) -> Step:
-    """Half an answer, then the connection is gone."""
-    return Step("drop", text=text)
+def drop(text: str, *, clean: bool = False) -> Step:
+    """Half an answer, then the connection is gone; `clean`: then the stream ends as if there were no more to say."""
+    return Step("drop", text=text, clean=clean)
