@@ -11,7 +11,8 @@ The script is JSON: {"turns": [[DEED...]...], ...}; each prompt plays the next t
     {"result": {...}}                             more in the result of the turn
 
 Further keys: "initialize", "new" (what their results have besides), "refuse": {"METHOD": {error}}, "log": a file that
-gets every message that comes in, "sessions": a file that keeps the ids of conversations, so that they can be loaded.
+gets every message that comes in, "sessions": a file that keeps the ids of conversations, so that they can be loaded,
+"leave": it ends after each turn.
 On session/cancel the turn ends with `cancelled`, unless "stubborn" is there.
 """
 
@@ -69,6 +70,8 @@ class Agent:
                 self.send(id=message["id"], error=self.script["refuse"][method])
             elif "id" in message and method:
                 self.send(id=message["id"], result=self.answer(method, message["params"]))
+                if method == "session/prompt" and "leave" in self.script:
+                    sys.exit(0)
 
     def answer(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         if method == "initialize":

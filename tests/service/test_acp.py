@@ -43,6 +43,8 @@ class Stage:
         self.events: list[tuple[str, str]] = []
         self.said = ""
         self.cancel = threading.Event()
+        self.cancel_at = ""
+        """The kind of event at which the attempt is cancelled."""
         self.tries = 0
         self.mark = str(folder)
         self.configure()
@@ -65,13 +67,18 @@ class Stage:
         node = Task("t", agent=agent, prompt="Do it.", output=Word, **task)
         job = Job("r1", TaskKey("t", 0), self.tries, node, None, prompt="Do it.", agent=agent, session=session)
         result = Result(job, agent=agent)
-        live = Live(project.run_dir("r1"), job, lambda kind, text: self.events.append((kind, text)))
+        live = Live(project.run_dir("r1"), job, self.report)
         try:
             converse(project, job, result, self.repo, Watch(self.cancel, live))
         finally:
             self.said = live.close().decode()
         assert marked("RUN_TEST", self.mark) == []
         return result
+
+    def report(self, kind: str, text: str) -> None:
+        self.events.append((kind, text))
+        if kind == self.cancel_at:
+            self.cancel.set()
 
     @property
     def heard(self) -> list[dict[str, Any]]:
@@ -139,6 +146,11 @@ def test_a_conversation_is_loaded_only_where_the_profile_says_so_and_old_words_a
     assert stage.methods[-2:] == ["session/load", "session/prompt"]
     assert '"old' not in stage.said
     assert "You were interrupted." in stage.heard[-1]["params"]["prompt"][0]["text"]
+
+
+def test_a_turn_counts_although_the_agent_ends_right_after_it(stage: Stage):
+    stage.play([ANSWER], leave=True)
+    assert stage.attempt().value == {"word": "done"}
 
 
 @pytest.mark.parametrize("gone", ["error", "no loadSession"])
@@ -250,10 +262,10 @@ def test_the_mode_in_which_it_asks_and_the_model_that_is_wanted_are_set(stage: S
 
 @pytest.mark.parametrize(("how", "kind"), [("cancel", "cancelled"), ("idle", "idle"), ("stubborn", "timeout")])
 def test_an_agent_that_hangs_is_told_to_stop_and_ended(stage: Stage, how: str, kind: str):
-    stage.play([{"say": '{"word": "half"}'}, {"hang": True}], **({"stubborn": True} if how == "stubborn" else {}))
+    turn = [{"say": '{"word": "half"}'}, {"edit": "a.txt", "text": "x"}, {"hang": True}]
+    stage.play(turn, **({"stubborn": True} if how == "stubborn" else {}))
     limits = {"idle": {"idle_timeout": 0.6}, "stubborn": {"timeout": 0.6}}.get(how, {})
-    if how == "cancel":
-        threading.Timer(0.5, stage.cancel.set).start()
+    stage.cancel_at = "tool_done" if how == "cancel" else ""
     result = stage.attempt(**limits)
     assert (result.kind, result.value) == (kind, None)
     assert stage.methods[-1] == "session/cancel"

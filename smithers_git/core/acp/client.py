@@ -102,7 +102,9 @@ class Client:
         self.model: str | None = None
         self.turn = Turn()
         self.cost: float | None = None
-        """US dollars of the whole conversation."""
+        """US dollars of the whole conversation; None when the agent has not told."""
+        self.cost_before = 0.0
+        """Those of them that a conversation had cost when it was loaded."""
         self.noise = ""
         """The end of what it said that is no message."""
         self.asked: deque[policy.Request] = deque()
@@ -169,8 +171,11 @@ class Client:
     def _message(self, message: dict[str, Any]) -> None:
         method = message.get("method")
         if method == "session/update":
+            update = table(message, "params", "update")
             if self.phase == "turn" and self._is_ours(message):
-                self._update(table(message, "params", "update"))
+                self._update(update)
+            elif self.phase == "opening" and update.get("sessionUpdate") == "usage_update":
+                self.cost_before = usage.cost_of(update) or self.cost_before
         elif method == "session/request_permission" and "id" in message:
             call = self._calls.learn(table(message, "params", "toolCall"))
             self.asked.append(policy.request(message, call))

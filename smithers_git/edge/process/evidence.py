@@ -62,7 +62,7 @@ def gather(
         on_start: as for `run`.
     """
     tail = bytearray()
-    redactor = Redactor(secrets_of(launch.env))
+    redactor = Redactor([*secrets_of(launch.env), *launch.secrets])
 
     def take(clean: bytes) -> None:
         if sink is not None and clean:

@@ -53,6 +53,10 @@ class Launch:
     """Longest silence before the first byte; `idle_timeout` when None."""
     stop: tuple[StopStep, ...] = (StopStep("TERM", 5.0),)
     """Before the whole tree is killed. Empty: it is killed at once."""
+    below: int = 0
+    """How many processes stand between the one that is started and the program that the stop signals are for."""
+    secrets: tuple[str, ...] = ()
+    """Values that evidence must not hold, besides those of `env`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@
     --cwd PATH        start the program there
     --unset NAME      drop this environment variable; may be repeated
     --stop NAME:SEC   on a stop: send this signal to the program, wait so long; may be repeated
+    --below N         the stop list's signals are for the process so many levels below PROGRAM, as under bubblewrap,
+                      which would take the signal itself and kill what is in it; PROGRAM gets them when there is none
     --terminal        standard input, output and error are a terminal, which becomes the controlling one
 
 Standard input is a lifeline: when it ends (the owner died, kill -9 included) or a line arrives, the tree is
@@ -45,12 +47,15 @@ class Options:
         self.unset: list[str] = []
         self.stop: list[tuple[int, float]] = []
         self.terminal = False
+        self.below = 0
         rest = iter(words)
         for word in rest:
             if word == "--":
                 break
             if word == "--terminal":
                 self.terminal = True
+            elif word == "--below":
+                self.below = int(next(rest))
             elif word == "--unset":
                 self.unset.append(next(rest))
             elif word == "--stop":
@@ -125,6 +130,7 @@ class Tree:
 
     def __init__(self, options: Options) -> None:
         self._stop = options.stop
+        self._below = options.below
         self._own = os.getpid()
         self.code: int | None = None
         self.signal: int | None = None
@@ -149,10 +155,21 @@ class Tree:
         for number, seconds in self._stop:
             if self.code is not None:
                 return
-            os.kill(self.pid, number)
+            self._signal(number)
             until = monotonic() + seconds
             while self.code is None and (rest := until - monotonic()) > 0:
                 self._wait(rest)
+
+    def _signal(self, number: int) -> None:
+        """Send a signal of the stop list."""
+        pid = self.pid
+        for _ in range(self._below):
+            children = [child for child, row in process_table().items() if row[0] == pid]
+            pid = min(children, default=self.pid)
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return  # it ended at this moment
 
     def end(self) -> list[int]:
         """Kill all that is left; returns the processes that could not be killed."""

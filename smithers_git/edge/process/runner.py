@@ -104,6 +104,8 @@ def _reaper_options(launch: Launch) -> list[str]:
         options.append("--terminal")
     if "LC_CTYPE" not in launch.env:
         options += ["--unset", "LC_CTYPE"]  # Python sets it, in its children too, when the locale is C (PEP 538)
+    if launch.below:
+        options += ["--below", str(launch.below)]
     for step in launch.stop:
         if f"SIG{step.signal}" not in signal.Signals.__members__:
             raise UsageError(f"there is no signal {step.signal!r}", hint="write a name such as TERM, INT or HUP")

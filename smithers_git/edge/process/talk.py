@@ -66,6 +66,11 @@ class Talk:
         return self._watch is None or self._watch.ending
 
     @property
+    def stopped(self) -> bool:
+        """Whether `cancel` or a limit has ended it, or is about to."""
+        return self._watch is not None and self._watch.stopped
+
+    @property
     def unsent(self) -> int:
         """Bytes that it was told and has not taken yet."""
         return self._watch.inlet.unsent if self._watch is not None and self._watch.inlet is not None else 0

@@ -78,6 +78,11 @@ class Watch:
         """Whether it has ended or is being ended."""
         return self.over or self._ask_at < float("inf")
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, or is being."""
+        return self._verdict is not None
+
     def follow(self) -> None:
         """Return when the tree has ended."""
         while not self.over:

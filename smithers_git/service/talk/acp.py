@@ -74,7 +74,10 @@ class Acp:
             program = self._seat.program()
             if program is None:
                 return self._seat.missing()
+            if self._session is None:
+                self._meter.total = None
             self._line = _Line(self._seat, program, self._session, self.correction)
+            self._cost = 0.0
         line = self._line
         trouble = line.open()
         self._result.model = self._seat.own.model or line.client.model
@@ -88,7 +91,7 @@ class Acp:
         client = line.client
         if self.keeps_conversations and client.session is not None:
             self._session = client.session
-        spent = None if client.cost is None else max(0.0, client.cost - self._cost)
+        spent = None if client.cost is None else max(0.0, client.cost - max(self._cost, client.cost_before))
         self._cost = client.cost or self._cost
         usage = self._meter.turn(client.turn.usage)
         if usage is not None:
@@ -180,7 +183,7 @@ class _Line:
         self._tell(self._minutes.end())
         if self.client.trouble is not None:
             return failure.of_error(self._profile, self.client.trouble.error, "")
-        if self.client.phase == "turn" or self._talk.leaving:  # what it says when it has to end is no answer
+        if self.client.phase == "turn" or self._talk.stopped:  # what it says when it has to end is no answer
             return self._ended("before its turn was over")
         stop, answer = self.client.turn.stop or "", self.client.turn.answer
         if stop != "end_turn":
@@ -248,7 +251,7 @@ class _Line:
         option, by = request.reject, "policy"
         if policy.allowed(request.call, self._level, self._inside) and request.allow is not None:
             option = request.allow
-        elif self._seat.own.ask:
+        elif self._seat.own.ask and request.options:
             option, by = self._ask(request)
         self.client.asked.popleft()
         line = self.client.answer(request, option, by)
@@ -278,4 +281,4 @@ class _Line:
             return False
         root = os.path.realpath(self._seat.folder)
         real = Path(os.path.realpath(Path(root, path)))
-        return real.is_relative_to(root) and real.relative_to(root).parts[:1] != (".git",)
+        return real.is_relative_to(root) and ".git" not in real.relative_to(root).parts
