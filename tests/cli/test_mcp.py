@@ -19,8 +19,9 @@ from kit.processes import eventually
 from kit.repos import git
 
 from smithers_git.edge import mcp
-from smithers_git.front.tools import call, look
+from smithers_git.front.tools import call as tools
 from smithers_git.front.tools.base import NoArgs, Tool
+from smithers_git.service.project import Project
 
 FLOW = """\
     return Sequence(
@@ -144,29 +145,21 @@ def test_a_client_starts_a_run_answers_its_approval_rewinds_forks_and_lands(serv
 
 def test_what_takes_something_away_asks_first(stdio: Served) -> None:
     call = stdio.call
-    tools = {tool.name: tool for tool in call.ask("list_tools").tools}
-    for name, tool in tools.items():
+    offered = {tool.name: tool for tool in call.ask("list_tools").tools}
+    for name, tool in offered.items():
         hints = tool.annotations
         assert tool.description
         assert not (hints.read_only_hint and hints.destructive_hint), name
         assert ("confirm" in tool.input_schema["properties"]) == bool(hints.destructive_hint), name
-    assert {name for name, tool in tools.items() if tool.annotations.destructive_hint} == {
+    assert {name for name, tool in offered.items() if tool.annotations.destructive_hint} == {
         "rewind", "land", "cancel", "deny", "change_queue",
     }  # fmt: skip
-    assert {name for name, tool in tools.items() if not tool.annotations.read_only_hint} >= {
+    assert {name for name, tool in offered.items() if not tool.annotations.read_only_hint} >= {
         "run_workflow", "approve", "answer", "fork", "replay", "retry", "resume", "pause", "signal", "create_ticket",
     }  # fmt: skip
 
-    call("run_workflow", workflow="flow.py", run_id="asks")
-    finish(call, "asks")
-    assert "deny ship" in call("deny", run="asks")["would"]
-    assert "end run asks" in call("cancel", run="asks")["would"]
-    assert call("inspect_run", run="asks")["status"] == "waiting"
-    assert call("cancel", run="asks", confirm=True)["cancelled"]
-    assert call("inspect_run", run="asks")["status"] == "cancelled"
 
-
-def test_answers_come_in_pages(stdio: Served) -> None:
+def test_answers_come_in_pages_and_runs_are_resources(stdio: Served) -> None:
     call = stdio.call
     for name in ("page-a", "page-b"):
         call("run_workflow", workflow="quick.py", run_id=name)
@@ -197,6 +190,10 @@ def test_answers_come_in_pages(stdio: Served) -> None:
     assert (node["status"], node["value"]["exit_code"]) == ("finished", 0)
     assert call("inspect_node", run="page-a", node="one", limit=100)["value_as_text"]["next_cursor"] == 100
 
+    assert "smithers://runs/page-a" in [str(one.uri) for one in call.ask("list_resources").resources]
+    (found,) = call.ask("read_resource", "smithers://runs/page-a").contents
+    assert json.loads(found.text)["status"] == "finished"
+
 
 def test_errors_say_what_happened_and_what_to_do(stdio: Served) -> None:
     call = stdio.call
@@ -226,12 +223,22 @@ def test_workflows_are_listed_without_running_them(stdio: Served) -> None:
     assert "own" not in found["implement"]
 
 
-def test_waiting_ends_with_news_with_its_time_or_with_the_client(stdio: Served) -> None:
+def test_waiting_ends_with_news_or_with_its_time_and_a_run_decides_nothing(
+    stdio: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call = stdio.call
     call("run_workflow", workflow="flow.py", run_id="slow")
     frame = finish(call, "slow")["frame"]
 
+    assert "deny ship" in call("deny", run="slow")["would"]
+    assert "end run slow" in call("cancel", run="slow")["would"]
     assert call("wait", run="slow", after=frame, timeout=0.3)["timed_out"]
+    monkeypatch.setenv("SMITHERS_RUN", "slow")
+    monkeypatch.setenv("SMITHERS_ATTEMPT", "1")
+    for name, more in (("approve", {}), ("deny", {"confirm": True})):
+        refused = tools.Desk(stdio.repo).call(mcp.Call(name, {"run": "slow", **more}, "")).document["error"]
+        assert (refused["code"], "is for a person" in refused["message"]) == ("run-refused", True)
+
     waiting = call.later("wait", run="slow", after=frame, timeout=60)
     many = [call.later("list_runs") for _ in range(20)]  # while one waits, others are served
     assert {len(one.result(30).structured_content["runs"]) > 0 for one in many} == {True}
@@ -263,6 +270,8 @@ def test_questions_are_answered_and_runs_paused_retried_and_replayed(stdio: Serv
     assert (replayed["parent"], replayed["parent_frame"]) == ("quiz", 0)
     assert finish(call, "quiz-2")["waiting"][0]["kind"] == "question"
     assert call("signal", run="quiz-2", name="later", data=1)["why"] == "nothing waits for it yet"
+    assert call("cancel", run="quiz-2", confirm=True)["cancelled"]
+    assert call("inspect_run", run="quiz-2")["status"] == "cancelled"
 
 
 def test_tickets_are_written_and_shown(stdio: Served) -> None:
@@ -283,16 +292,6 @@ def test_known_secrets_are_taken_out(stdio: Served) -> None:
     made = stdio.call("create_ticket", id="leak", title="Say hunter2-hunter2", body="hunter2-hunter2")
 
     assert "hunter2" not in json.dumps(stdio.call("show_ticket", id=made["id"]))
-
-
-def test_runs_are_resources(stdio: Served) -> None:
-    call = stdio.call
-    call("run_workflow", workflow="quick.py", run_id="res")
-    finish(call, "res")
-
-    assert "smithers://runs/res" in [str(one.uri) for one in call.ask("list_resources").resources]
-    (found,) = call.ask("read_resource", "smithers://runs/res").contents
-    assert json.loads(found.text)["status"] == "finished"
 
 
 # -- a server that has a hard time
@@ -341,7 +340,7 @@ def test_nothing_but_the_protocol_reaches_standard_output(tmp_path: Path) -> Non
     rest, _ = server.communicate(timeout=60)  # the client goes while it waits
     assert server.returncode == 0
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
-    eventually(lambda: runs.program(folder, "inspect", run, "--json").stdout.count('"finished"') > 1)
+    eventually(lambda: Project.open(folder).chain(run).state.end == "finished")  # and its run goes on
 
 
 def test_a_server_that_was_started_anywhere_serves_the_folder_that_its_client_works_in(
@@ -353,8 +352,8 @@ def test_a_server_that_was_started_anywhere_serves_the_folder_that_its_client_wo
 
     with mcp_client.over_stdio(elsewhere, works_in=spaced) as connection:
         assert connection("list_runs")["total"] == 0
-    assert not call.Desk(spaced).offer().asks_folders
-    named = call.Desk(elsewhere, named=True)
+    assert not tools.Desk(spaced).offer().asks_folders
+    named = tools.Desk(elsewhere, named=True)
     assert not named.offer().asks_folders
     error = named.call(mcp.Call("list_runs", {}, "")).document["error"]
     assert (error["code"], "--repository PATH" in error["hint"]) == ("repository", True)
@@ -365,9 +364,9 @@ def test_a_bug_ends_only_its_call(repo: Path, monkeypatch: pytest.MonkeyPatch, t
         """Break."""
         raise KeyError("oh")
 
-    monkeypatch.setitem(call.TOOLS, "broken", Tool(broken, NoArgs, "reads"))
+    monkeypatch.setitem(tools.TOOLS, "broken", Tool(broken, NoArgs, "reads"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    desk = call.Desk(repo)
+    desk = tools.Desk(repo)
 
     answer = desk.call(mcp.Call("broken", {}, "test"))
 
@@ -381,27 +380,14 @@ def test_a_bug_ends_only_its_call(repo: Path, monkeypatch: pytest.MonkeyPatch, t
 def test_an_answer_has_a_bearable_size_whatever_was_asked_for(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def huge(_scene: Any, _args: Any) -> dict[str, Any]:
         """Much."""
-        return {"next_cursor": 7, "rows": [{"text": "x" * 5000, "more": list(range(3000))} for _ in range(300)]}
+        return {"next_cursor": 7, "rows": [{"text": "x" * 5000, "more": list(range(300))} for _ in range(60)]}
 
-    monkeypatch.setitem(call.TOOLS, "huge", Tool(huge, NoArgs, "reads"))
+    monkeypatch.setitem(tools.TOOLS, "huge", Tool(huge, NoArgs, "reads"))
 
-    found = call.Desk(repo).call(mcp.Call("huge", {}, "")).document
+    found = tools.Desk(repo).call(mcp.Call("huge", {}, "")).document
 
     assert len(json.dumps(found)) < 60_000
     assert (found["next_cursor"], "cut" in found) == (7, True)
-
-
-def test_an_agent_inside_a_run_may_not_decide(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, desk = f"inner-{'http' if 'http' in str(served.repo) else 'stdio'}", call.Desk(served.repo)
-    served.call("run_workflow", workflow="flow.py", run_id=run)
-    finish(served.call, run)
-    monkeypatch.setenv("SMITHERS_RUN", run)
-    monkeypatch.setenv("SMITHERS_ATTEMPT", "1")
-
-    for name, more in (("approve", {}), ("deny", {"confirm": True})):
-        answer = desk.call(mcp.Call(name, {"run": run, **more}, ""))
-        assert answer.document["error"]["code"] == "run-refused"
-        assert "is for a person" in answer.document["error"]["message"]
 
 
 # -- HTTP
@@ -441,7 +427,7 @@ def test_it_listens_on_this_machine_unless_told_otherwise(
 
 
 def test_a_server_that_only_reads_offers_nothing_else(repo: Path) -> None:
-    desk = call.Desk(repo, reads_only=True)
+    desk = tools.Desk(repo, reads_only=True)
 
     assert all(tool.reads for tool in desk.offer().tools)
     assert desk.call(mcp.Call("run_workflow", {"workflow": "plan"}, "")).document["error"]["code"] == "usage"
@@ -449,8 +435,7 @@ def test_a_server_that_only_reads_offers_nothing_else(repo: Path) -> None:
 
 
 def test_every_tool_says_what_each_argument_is() -> None:
-    for tool in call.Desk(Path()).offer().tools:
+    for tool in tools.Desk(Path()).offer().tools:
         for name, field in tool.schema["properties"].items():
             assert field.get("description"), f"{tool.name}: {name}"
             assert "anyOf" not in field, f"{tool.name}: {name} has two types, which some clients cannot use"
-    assert look.TOOLS
