@@ -1,18 +1,12 @@
-"""Runs whose agent is a model without a CLI: the program of its own, its conversation, its limits, and what is shown."""
+"""Runs whose agent is a model without a CLI: its program, its conversation, its failures, and what is shown of them."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from agents.stub.server import StubModel
-from agents.stub.steps import Step, hang, refuse, say, write
-from kit.processes import eventually, marked
+from agents.stub.steps import say, write
 from kit.repos import git
 from kit.runs import Smithers
 
@@ -59,48 +53,50 @@ def test_a_task_is_done_and_the_frame_says_what_it_took(smithers: Smithers, stub
     assert not git(smithers.repo, "grep", "-h", KEY, f"refs/smithers/runs/{run}", check=False)
 
 
-def test_a_killed_turn_goes_on_in_its_conversation(smithers: Smithers, stub: StubModel):
-    stub.play(write("calc.py", "x = 1\n", input_tokens=1000), hang())
-
-    def kill() -> None:
-        eventually(lambda: len(stub.requests) == 2, 30)
-        found = [pid for pid in marked("SMITHERS_NODE", "implement") if _is_turn(pid)]
-        stub.play(say(DONE))
-        for pid in found:
-            os.kill(pid, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    run = smithers.up(body=FLOW % "")
-    killer.join()
-    first, second = ended(smithers, run)
-    assert (first["type"], first["kind"]) == ("task.failed", "crash")
-    assert first["usage"]["input"] == 1000  # what was spent counts, although the turn did not end
-    assert first["session"] == second["session"]
-    (request,) = stub.requests
-    assert all(word in request.words for word in ("Make calc.py.", "made calc.py", "did not succeed"))
-    assert marked("SMITHERS_NODE", "implement") == []
-
-
-def _is_turn(pid: int) -> bool:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return words[1:4] == [b"-P", b"-m", b"smithers_git.edge.sdk"]
+def test_models_are_listed_with_why_they_can_be_used(smithers: Smithers, stub: StubModel):
+    (smithers.repo / ".smithers").mkdir()
+    config = smithers.repo / ".smithers" / "config.toml"
+    config.write_text(
+        '[agents."sdk:openai".env]\nOPENAI_API_KEY = { env = "MY_KEY" }\n[pools]\nodd = ["sdk:deepseek/chat"]\n'
+    )
+    rows = {row["provider"]: row for row in smithers.json("agents", "list")["models"]}
+    assert {name: row["usable"] for name, row in rows.items()} == {
+        "sdk:anthropic": True, "sdk:openai": True, "sdk:google": False, "sdk:deepseek": False,
+    }  # fmt: skip
+    assert rows["sdk:google"]["how"] == "set GOOGLE_API_KEY or GEMINI_API_KEY"
+    assert "sdk:anthropic/MODEL" in smithers("agents", "list").out
 
 
 @pytest.mark.parametrize(
-    ("step", "options", "kind"),
+    ("text", "said"),
     [
-        (refuse(401, "authentication_error", "invalid x-api-key"), "", "auth"),
-        (hang(), "idle_timeout=4", "idle"),
+        ('[agents."sdk:openai/gpt-5"]\nargs = ["-v"]\n', "args mean nothing to a model without a CLI"),
+        ("[agents.claude]\nmax_requests = 5\n", "max_requests mean nothing to a CLI"),
+        ('[agents."sdk:"]\npermission = "read"\n', "neither"),
+        ('[mcp.one]\nargs = ["x"]\n', "give either command or url"),
+        ('[mcp.one]\nurl = "http://localhost/mcp"\nenv = { A = "b" }\n', "belong to a command"),
     ],
-    ids=lambda value: value.kind if isinstance(value, Step) else "",
 )
-def test_a_failure_is_told_and_leaves_no_process(
-    step: Step, options: str, kind: str, smithers: Smithers, stub: StubModel
-):
-    stub.play(step)
-    body = FLOW.replace("retries=1", "retries=0") % options
-    run = smithers.up(body=body, code=1)
+def test_settings_that_mean_nothing_are_refused(text: str, said: str, smithers: Smithers):
+    (smithers.repo / ".smithers").mkdir()
+    (smithers.repo / ".smithers" / "config.toml").write_text(text)
+    assert said in smithers("agents", "list", code=1).err
+
+
+@pytest.mark.parametrize(
+    "name", ["sdk:", "sdk:openai", "sdk:openai/", "sdk:OpenAI/gpt", "sdk:openai/../x", "sdk:a/{b}"]
+)
+def test_a_name_of_another_form_is_refused_with_the_right_one(name: str, smithers: Smithers):
+    smithers.write(FLOW.replace(AGENT, name) % "")
+    said = smithers("up", "flow.py", code=1).err
+    assert "does not name a provider and a model" in said
+    assert "sdk:PROVIDER/MODEL" in said
+
+
+def test_without_the_extra_the_way_to_get_it_is_told(smithers: Smithers, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("smithers_git.edge.sdk.installed", lambda: None)
+    run = smithers.up(body=FLOW.replace("retries=1", "retries=0") % "", code=1)
     (end,) = ended(smithers, run)
-    assert end["kind"] == kind
-    assert marked("SMITHERS_NODE", "implement") == []
+    assert end["kind"] == "unstartable"
+    assert 'pip install "smithers-git[sdk]"' in end["message"]
+    assert smithers.json("agents", "list")["models"][0]["how"] == 'pip install "smithers-git[sdk]"'

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agents.stub.server import StubModel
-from agents.stub.steps import Step, call, decline, drop, refuse, run, say, write
+from agents.stub.steps import Step, decline, drop, refuse, run, say, write
 
-from smithers_git.core.sdk_agent import McpServer, SdkJob, parse
+from smithers_git.core.sdk_agent import SdkJob, parse
 from smithers_git.edge.sdk.turn import Turn
 
 MODELS = ["anthropic/claude-sonnet-5-5", "openai/gpt-5", "openai-chat/gpt-4o", "google/gemini-2.5-pro"]
@@ -233,59 +232,3 @@ def test_what_a_command_says_is_cut_in_its_middle_and_what_it_left_is_ended(work
     assert said.endswith("\n100000\nend")
     assert "bytes left out]" in said
     assert len(said) < 60_000
-
-
-SERVER = """
-import os
-from mcp.server import MCPServer
-from mcp.types import ToolAnnotations
-
-server = MCPServer("greeter")
-
-@server.tool(annotations=ToolAnnotations(read_only_hint=True))
-def look() -> str:
-    "Say what is in the environment."
-    return f"{os.environ['GREETING']} {os.environ.get('ANTHROPIC_API_KEY')}"
-
-@server.tool()
-def change(word: str) -> str:
-    "Change something."
-    if word == "bad":
-        raise ValueError("not that word")
-    return f"changed {word}"
-
-server.run("stdio")
-"""
-
-
-@pytest.fixture
-def greeter(tmp_path: Path) -> McpServer:
-    """A server with a tool that only reads, and one that does not say so."""
-    path = tmp_path / "server.py"
-    path.write_text(SERVER)
-    return McpServer(command=sys.executable, args=[str(path)], env={"GREETING": "hello"})
-
-
-def test_the_tools_of_a_server_are_used(work: Path, stub: StubModel, greeter: McpServer):
-    stub.play(
-        call("my_server_look"), call("my_server_change", word="it"), call("my_server_change", word="bad"), say(DONE)
-    )
-    told = turn(work, servers={"my-server": greeter})
-    assert told.result["error"] is None
-    assert told.answers[:2] == ["hello None", "changed it"]
-    assert "Error executing tool change" in told.answers[2]
-
-
-def test_with_read_a_server_offers_what_only_reads(work: Path, stub: StubModel, greeter: McpServer):
-    stub.play(say(DONE))
-    turn(work, permission="read", tools=["read"], servers={"greeter": greeter})
-    assert [tool["name"] for tool in stub.requests[0].body["tools"]] == ["read", "greeter_look"]
-
-
-def test_a_server_that_cannot_be_had_is_named(work: Path, stub: StubModel):
-    stub.play(say(DONE))
-    for server in (McpServer(command="/no/such/program"), McpServer(url="http://127.0.0.1:1/mcp")):
-        error = turn(work, servers={"mine": server}).result["error"]
-        assert error["kind"] == "bad_request"
-        assert "mine" in error["message"]
-    assert stub.requests == []
