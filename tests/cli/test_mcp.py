@@ -289,9 +289,11 @@ def test_tickets_are_written_and_shown(stdio: Served) -> None:
 
 
 def test_known_secrets_are_taken_out(stdio: Served) -> None:
-    made = stdio.call("create_ticket", id="leak", title="Say hunter2-hunter2", body="hunter2-hunter2")
+    shape = f"sk-ant-{'x' * 30}"
+    made = stdio.call("create_ticket", id="leak", title="Say hunter2-hunter2", body=f"hunter2-hunter2 {shape}")
 
-    assert "hunter2" not in json.dumps(stdio.call("show_ticket", id=made["id"]))
+    shown = json.dumps(stdio.call("show_ticket", id=made["id"]))
+    assert ("hunter2" in shown, shape in shown, "[redacted]" in shown) == (False, False, True)
 
 
 # -- a server that has a hard time

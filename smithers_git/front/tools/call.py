@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from smithers_git import __version__
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.edge import mcp, mishap, output
-from smithers_git.errors import RepositoryError, SmithersError, UsageError
+from smithers_git.errors import ConfigError, RepositoryError, SmithersError, UsageError
 from smithers_git.front import listing
 from smithers_git.front.tools import board, decisions, landing, look, start, travelling, waiting
 from smithers_git.front.tools.base import Scene, Tool
@@ -134,7 +135,7 @@ class Desk:
         finally:
             if project is not None:
                 project.index.close()
-        return mcp.Answer(_small(_redacted(document)), failed)
+        return mcp.Answer(_small(_redacted(document, project)), failed)
 
 
 def _described(tool: Tool) -> mcp.Tool:
@@ -180,10 +181,18 @@ def _issues(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in found)
 
 
-def _redacted(document: dict[str, Any]) -> dict[str, Any]:
-    """As plain JSON, known secrets taken out."""
-    text = json.dumps(document, ensure_ascii=False, default=str)
-    found: dict[str, Any] = json.loads(Redactor(secrets_of(os.environ)).text(text))
+def _redacted(document: dict[str, Any], project: Project | None) -> dict[str, Any]:
+    """As plain JSON, secrets taken out.
+
+    Those that the configuration only refers to are not fetched for it: that may ask a person to touch a key, and no
+    frame holds them.
+    """
+    known = secrets_of(os.environ)
+    with suppress(ConfigError):  # then the answer is that it is broken
+        for own in project.settings.agents.values() if project is not None else ():
+            known += secrets_of({name: value for name, value in own.env.items() if isinstance(value, str)})
+    plain = json.loads(json.dumps(document, ensure_ascii=False, default=str))
+    found: dict[str, Any] = Redactor(known).value(plain)
     return found
 
 
