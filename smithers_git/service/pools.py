@@ -93,7 +93,8 @@ def program(project: Project, found: Profile) -> str | None:
 def installed(project: Project, role: str) -> list[str]:
     """The built-in agents that are installed, best first for `role`.
 
-    Those that say that nobody is logged in come last: they are asked once, and not when a hook of git waits for us.
+    Those that were never proven come behind the others, and last those that say that nobody is logged in. They are
+    asked once, and not when a hook of git waits for us.
     """
     known = content.list_agents(None)
     order = dict.fromkeys((*_FIRST.get(role, ()), *PREFERRED, *sorted(known)))
@@ -102,7 +103,7 @@ def installed(project: Project, role: str) -> list[str]:
     if len(found) < 2:
         return list(found)
     out = logins.logged_out(project, {name: (profile(project, name), one) for name, one in found.items()})
-    return sorted(found, key=lambda name: name in out)
+    return sorted(found, key=lambda name: (name in out, bool(profile(project, name).unproven)))
 
 
 def settings_of(project: Project, name: str) -> AgentSettings:
@@ -116,7 +117,7 @@ def expand(project: Project, names: Sequence[str], where: str) -> list[str]:
         if name in project.settings.pools:
             chain += project.settings.pools[name]
         elif name in ROLES and content.find_agent(name, project.worktree) is None:
-            chain += installed(project, name) or [PREFERRED[0]]
+            chain += installed(project, name) or models.usable(project) or [PREFERRED[0]]
         else:
             chain.append(name)
     for name in chain:

@@ -107,3 +107,13 @@ def test_an_agent_whose_key_was_refused_is_out_for_every_task_until_a_person_let
     assert pools.choose(project, ["claude", "codex"], state, other).agent == "codex", "a new engine knows no more"
     apply(state, ev.RunResumed(agents=["claude"]), 4.0)
     assert pools.choose(project, ["claude", "codex"], state, other).agent == "claude"
+
+
+def test_a_model_without_a_cli_is_only_taken_when_there_is_nothing_else_and_somebody_named_it(machine: Machine) -> None:
+    (machine.repo / ".smithers").mkdir()
+    (machine.repo / ".smithers" / "config.toml").write_text('[agents."sdk:openai/gpt-5"]\n')
+    key = {"OPENAI_API_KEY": "canary"}
+    assert pools.expand(machine.project(**key), ["smart"], "here") == ["sdk:openai/gpt-5"]
+    assert pools.expand(machine.project(), ["smart"], "here") == ["claude"], "to be told how to get it"
+    machine.install("codex")
+    assert pools.expand(machine.project(**key), ["smart"], "here") == ["codex"]
