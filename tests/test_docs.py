@@ -31,6 +31,7 @@ PAGES = (
     "docs/triggers.md",
     "docs/unattended.md",
     "docs/agent-driven.md",
+    "docs/sdk.md",
 )
 _FENCE = re.compile(r"^```(\w+) (\S+)(?: ends=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -30,6 +30,16 @@ _REST: Final = """
 # [agents.claude]
 # model = "opus"
 
+# Models without a CLI are called "sdk:PROVIDER/MODEL". Of the above they take permission, env and pass_env, and besides
+# tools, max_requests and mcp, the names of servers. A table [agents."sdk:anthropic"] holds for all of a provider.
+# [agents."sdk:anthropic/claude-sonnet-5-5"]
+# max_requests = 200
+# tools = ["read", "grep"]
+# mcp = ["tickets"]
+# [mcp.tickets]
+# command = "uvx"                # or url = "https://…", with headers
+# args = ["tickets-mcp"]
+
 # Each run works in git worktrees of its own, outside this checkout. What they need besides the tracked files:
 [worktree]
 # copy = [".env"]                # files or globs that git ignores
