@@ -30,6 +30,10 @@ _GITCONFIG = """\
 
 def _settle(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Point HOME and all that hangs on it at the empty folder `home`."""
+    # Tests isolate where that is what they are about: their fakes leave notes in temporary folders.
+    own = home / ".config" / "smithers" / "config.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text('[isolate]\nmode = "never"\nmachine = true\n', encoding="utf-8")
     config = home / ".gitconfig"
     config.write_text(_GITCONFIG, encoding="utf-8")
     patch.setenv("HOME", str(home))

@@ -157,6 +157,10 @@ class TaskStarted(_NodeEvent):
     """The run to continue as, for a node that asks for that."""
     child: str | None = None
     """The run that a Subflow uses."""
+    permission: str | None = None
+    """What the agent may do unasked: read, edit or full; None for one without such levels, and in older frames."""
+    isolated: bool | None = None
+    """Whether the agent is isolated; None where there is no agent, and in older frames."""
 
 
 class _AttemptEnd(_NodeEvent):

@@ -56,8 +56,26 @@ class AgentSettings(_Section):
     """Of a model without a CLI: requests that one turn may make; 200 when it is not given."""
     transport: Literal["exec", "acp"] | None = None
     """How the CLI is talked with, where its profile knows both ways; None: as the profile says."""
+    isolate: Literal["auto", "always", "never"] | None = None
+    """Its own `[isolate] mode`."""
     ask: bool = False
     """Whether a person is asked what the permission level does not allow. Only `acp` agents ask."""
+
+
+class IsolateSettings(_Section):
+    """How agents are kept away from everything but their workspace, by bubblewrap."""
+
+    mode: Literal["auto", "always", "never"] = "auto"
+    """`auto`: agents that ask nobody (no permission system, or permission `full`), where bubblewrap works."""
+    network: Literal["host", "none"] = "host"
+    git: Literal["read", "write"] = "read"
+    """Whether an isolated agent may write the repository itself: commits are made for it, so it need not."""
+    read: list[str] = []
+    """Further files and folders that are there although they lie below the home or a temporary folder."""
+    write: list[str] = []
+    """Those that may be written, too."""
+    machine: bool = False
+    """This whole machine is a sandbox (a container, CI): permission `full` is allowed without isolation."""
 
 
 class PortSettings(_Section):
@@ -222,6 +240,7 @@ class Settings(_Section):
     mcp: dict[str, McpServer] = {}
     """Servers of tools for models without a CLI; a CLI has its own list of them."""
     worktree: WorktreeSettings = WorktreeSettings()
+    isolate: IsolateSettings = IsolateSettings()
     ports: PortSettings = PortSettings()
     disk: DiskSettings = DiskSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -54,6 +54,16 @@ _REST: Final = """
 # block = 10
 # count = 1000
 
+# What keeps an agent that asks nobody away from everything but its workspace. A value that is a secret can be named
+# in [agents.NAME.env]: KEY = { env = "NAME" }, { file = "~/key" } or { command = "pass show key" }.
+[isolate]
+# mode = "auto"                  # agents without permissions, or with full; "always", "never"
+# network = "host"               # "none" cuts the model off too, unless it is on this machine's disk
+# git = "read"                   # "write": the agent may commit
+# read = ["~/.m2"]               # further paths that it finds
+# write = []
+# machine = false                # true: this whole machine is a sandbox (CI, a container)
+
 [disk]
 # floor = "1 GiB"                # no work is begun with less room; `smithers gc` makes some
 

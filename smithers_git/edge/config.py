@@ -32,6 +32,11 @@ def load(worktree: Path, environ: Mapping[str, str]) -> Settings:
                 f"{path}: admission: it is about the machine, and a repository has no say in that",
                 hint=f"move it to {own}",
             )
+        if path != own and values.get("isolate", {}).get("machine"):
+            raise ConfigError(
+                f"{path}: isolate.machine: whether a machine is a sandbox is not for a repository to say",
+                hint=f"move it to {own}",
+            )
         merged = _merge(merged, values)
     return Settings.model_validate(merged)
 

@@ -22,7 +22,7 @@ from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import HumanTask
 from smithers_git.errors import NoAgentLeft, SmithersError
 from smithers_git.names import MAIN, TaskKey, branch_ref, run_of
-from smithers_git.service import pools
+from smithers_git.service import isolation, pools
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Space
 from smithers_git.service.landing import entries
@@ -82,6 +82,8 @@ class Dispatcher:
             session=job.session,
             successor=job.successor,
             child=job.child,
+            permission=job.permission,
+            isolated=job.isolated if job.agent else None,
         )
         return Dispatch(job, (*made, began))
 
@@ -94,10 +96,13 @@ class Dispatcher:
 
     def _job(self, plain: Job, known: NodeState, arguments: dict[str, Any]) -> Job:
         task = plain.task
-        agent = session = None
+        agent = session = standing = None
         prompt, new_pass = "", False
         if task.agent:
             agent = self._agent(plain)
+            standing = isolation.require(
+                self.project, pools.profile(self.project, agent), pools.settings_of(self.project, agent)
+            )
             known, new_pass = self._conversation(plain, known, agent)
             session = known.session if known.session_agent == agent and self._may_resume(plain, known) else None
             prompt = self._text(task.prompt, arguments, f"the prompt of {task.id!r} raised").strip()
@@ -115,6 +120,8 @@ class Dispatcher:
             arguments=arguments,
             prompt=prompt,
             agent=agent,
+            permission=standing.permission if standing else None,
+            isolated=standing is not None and standing.isolated,
             chain=tuple(pools.chain(self.project, task.agent)) if agent else (),
             start=known.start or (plain.space.commit if plain.space else None),
             session=session,

@@ -51,6 +51,10 @@ class Job:
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     cache_key: str | None = None
+    permission: str | None = None
+    """What the agent may do unasked; None for one that knows no such levels."""
+    isolated: bool = False
+    """Whether its programs run isolated."""
     child: str | None = None
     """The run that a Subflow uses."""
     revive: bool = False

@@ -93,7 +93,9 @@ def _desktop(project: Project, notice: Notice) -> None:
 def _run(project: Project, argv: Sequence[str], variables: dict[str, str], stdin: bytes | None) -> None:
     env = {**process.clean_env(project.environ), **variables}
     stop = (process.StopStep("TERM", 1.0),)
-    launch = process.Launch(argv, project.worktree, env, stdin, merge_stderr=True, timeout=LIMIT, stop=stop)
+    launch = process.Launch(
+        argv, project.worktree, env, stdin, merge_stderr=True, timeout=LIMIT, stop=stop, secrets=project.secrets.known()
+    )
     found = gather(launch, threading.Event())
     if found.verdict != "passed":
         said = found.tail.strip().rpartition("\n")[2][:200]

@@ -23,7 +23,6 @@ from smithers_git.core import events as ev
 from smithers_git.core.board import Survey
 from smithers_git.core.nodes import Command, wants_workspace
 from smithers_git.core.records import CommandResult
-from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.workflow import first_issue
 from smithers_git.edge import process
 from smithers_git.edge.git.changes import thrown_back
@@ -36,6 +35,7 @@ from smithers_git.service.project import Project
 from smithers_git.service.talk.converse import converse
 
 if TYPE_CHECKING:
+    from smithers_git.core.redact import Redactor
     from smithers_git.service.landing.desk import Desk
 
 _PATIENCE: Final = 2.0
@@ -43,6 +43,14 @@ _PATIENCE: Final = 2.0
 
 TAIL: Final = 16 << 10
 """Bytes of a command's output that its result holds; the whole of it is in the transcript."""
+
+
+def _clean(result: Result, redactor: Redactor) -> None:
+    """Take secrets out of what did not come through a stream: values of functions, messages of exceptions."""
+    result.value, result.notes = redactor.value(result.value), redactor.value(result.notes)
+    result.message, result.hint = redactor.text(result.message), redactor.text(result.hint)
+    result.full = result.full and redactor.text(result.full)
+
 
 _ANY: Final = TypeAdapter[Any](Any)
 
@@ -91,6 +99,7 @@ class Performer:
         if result.kind not in (None, "cancelled") and result.full is None and disk.spent(self.project):
             result.full = f"the disk is full, and {job.key} failed: {result.message}"
         result.seconds = self.project.clock.monotonic() - began
+        _clean(result, self.project.redactor())
         return result
 
     def _attempt(self, job: Job, result: Result, cancel: threading.Event, report: Report) -> None:
@@ -204,7 +213,7 @@ def words(command: Command) -> list[str]:
 def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watch) -> CommandResult:
     tail = bytearray()
     env = process.clean_env(project.environ) | watch.live.environ
-    redactor = Redactor(secrets_of(env))
+    redactor = project.secrets.redactor(env)
 
     def output(chunk: bytes) -> None:
         clean = redactor.feed(chunk)

@@ -12,7 +12,7 @@ from smithers_git.core.profile import Login
 from smithers_git.core.sdk_agent import is_sdk
 from smithers_git.edge import content
 from smithers_git.errors import SmithersError
-from smithers_git.service import logins, pools
+from smithers_git.service import isolation, logins, pools
 from smithers_git.service.project import Project
 
 _AT_ONCE: Final = 8
@@ -39,6 +39,12 @@ class Agent:
     install: str = ""
     proven: str = ""
     unproven: str = ""
+    isolated: bool = False
+    """Whether its attempts are isolated here."""
+    isolation: str = ""
+    """Why they are, or why not."""
+    refused: bool = False
+    """Whether it may make no attempt here, for the same reason."""
     limited: str = ""
     """Until when its account is at a limit, on the clock of this place, and what its service said."""
 
@@ -73,8 +79,12 @@ def survey(project: Project, name: str) -> Agent:
     env = logins.environ(project, profile, own)
     printed = logins.ask(program, profile.version.argv, env)[1] if profile.version else ""
     match = profile.version.regex.search(printed) if profile.version else None
+    standing = isolation.standing(project, profile, own)
     return replace(
         known,
+        isolated=standing.isolated,
+        isolation=f"{standing.refused}; {standing.hint}" if standing.refused else standing.why,
+        refused=bool(standing.refused),
         version=match[1] if match else "",
         note=version_note(profile, printed),
         logged_in=logins.logged_in(project, profile, own, program),
@@ -106,8 +116,11 @@ def reason(agent: Agent) -> tuple[bool, str]:
         return False, "; ".join(filter(None, words))
     if agent.limited:
         return False, f"at the limit of its account {agent.limited}"
+    if agent.refused:
+        return False, agent.isolation
     words = ["installed and logged in" if agent.logged_in else "installed"]
     words += [agent.note] if agent.note else []
+    words += [f"{'isolated' if agent.isolated else 'not isolated'}: {agent.isolation}"] if agent.isolation else []
     words += [f"unproven: {agent.unproven}"] if agent.unproven else []
     words += [] if agent.builtin else [f"profile {agent.origin}"]
     return True, "; ".join(words)

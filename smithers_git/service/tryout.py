@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from smithers_git.core.nodes import Task
 from smithers_git.edge import process
+from smithers_git.errors import AgentError
 from smithers_git.names import TaskKey
+from smithers_git.service import isolation, pools
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import MARK, Live, Watch
 from smithers_git.service.project import Project
@@ -109,6 +111,14 @@ class Room:
             job = replace(job, session=before.session, session_total=before.session_total, new_pass=True)
         result = Result(job, agent=self._agent)
         live = Live(self._folder / "live", job, lambda kind, _text: heard(kind))
+        try:
+            profile, own = pools.profile(here, self._agent), pools.settings_of(here, self._agent)
+            standing = isolation.require(here, profile, own)
+        except AgentError as error:
+            result.kind, result.message, result.hint = "bad_request", error.message, error.hint
+            live.close()
+            return result, live
+        result.job = job = replace(job, permission=standing.permission, isolated=standing.isolated)
         began = here.clock.monotonic()
         try:
             converse(here, job, result, self.work, Watch(cancel, live))

@@ -27,6 +27,7 @@ def theirs(tmp_path):
 
 @pytest.fixture
 def load(tmp_path, home):
+    (home / ".config/smithers/config.toml").unlink()
     return lambda **environ: config.load(tmp_path, {"HOME": str(home), **environ})
 
 

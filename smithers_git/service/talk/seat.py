@@ -20,8 +20,8 @@ from smithers_git.core.redact import Redactor
 from smithers_git.core.reply import Failure, Reply
 from smithers_git.core.sdk_agent import is_sdk
 from smithers_git.core.settings import AgentSettings
-from smithers_git.edge import process
-from smithers_git.service import pools
+from smithers_git.edge import isolate, process
+from smithers_git.service import isolation, pools
 from smithers_git.service.job import Job
 from smithers_git.service.live import Watch
 from smithers_git.service.project import Project
@@ -91,8 +91,13 @@ class Seat:
         limits = self.project.settings.liveness
         idle = _first(task.idle_timeout, limits.idle, watchdog.idle, _SILENT)
         first = _first(task.idle_timeout, limits.first_output, watchdog.first_output, idle)
+        argv = call.argv
+        if self.job.isolated:
+            place = self.project.run_dir(self.job.run) / "scratch"
+            seated = isolation.Seated(self.folder, place, terminal=screen is not None)
+            argv = tuple(isolation.command(self.project, self.profile, seated, argv, env))
         return process.Launch(
-            call.argv,
+            argv,
             self.folder,
             env,
             stdin=call.stdin,
@@ -101,6 +106,7 @@ class Seat:
             idle_timeout=idle or None,
             first_output=first or None,
             stop=tuple(process.StopStep(step.signal, step.wait) for step in self.profile.stop),
+            below=isolate.BELOW if self.job.isolated else 0,
         )
 
 
