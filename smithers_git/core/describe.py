@@ -83,7 +83,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.TaskSkipped: lambda e: f"{node_of(e)} skipped: {e.reason}",
     ev.TaskInterrupted: lambda e: f"{node_of(e)} interrupted: {e.reason}; it {e.next}",
     ev.TaskSuspended: lambda e: f"{node_of(e)} waits for its run {e.child}: {e.title}",
-    ev.TaskDelayed: lambda e: f"{node_of(e)} waits: {' and '.join(e.agents)} at the limit",
+    ev.TaskDelayed: lambda e: f"{node_of(e)} waits for the limit of {' and '.join(e.agents)}",
     ev.TaskWoken: lambda e: f"{node_of(e)} goes on with its run",
     ev.TaskReset: lambda e: f"reset {', '.join(e.nodes)}",
     ev.LoopEntered: lambda e: f"{e.loop} begins" + (f" in {e.outer[-1]}" if e.outer else ""),

@@ -50,12 +50,18 @@ def conclude(project: Project, state: State, *, as_json: bool) -> None:
         if state.error_hint:
             output.emit(f"  hint: {state.error_hint}")
     for waiting in document["waiting"]:
-        whom = {"signal": "a signal", "timer": "a timer", "child": "a run"}.get(waiting["kind"], "a person")
-        output.emit(f"  waits for {whom}: {waiting['node']}: {waiting['title']}")
+        output.emit(f"  {_waits_for(waiting)}")
     if state.end is None and state.wake_at is not None:
         output.emit(f"  due by itself at {local(state.wake_at, project.clock.now())}")
     for command in document["next"]:
         output.emit(f"  next: {command}")
+
+
+def _waits_for(waiting: dict[str, Any]) -> str:
+    if waiting["kind"] == "limit":
+        return f"{waiting['node']} waits for the {waiting['title']}"
+    whom = {"signal": "a signal", "timer": "a timer", "child": "a run"}.get(waiting["kind"], "a person")
+    return f"waits for {whom}: {waiting['node']}: {waiting['title']}"
 
 
 @contextmanager

@@ -157,8 +157,8 @@ def _wait(state: State, wait: Wait) -> Blocker:
         return Blocker("retry", text, (), node, known.ended, wait.until)
     if wait.kind == "limit":
         now = (f"smithers up --resume {run}",)
-        text = f"{known.limit}: it begins by itself when that is over; another agent in its chain would begin at once"
-        return Blocker("limit", text, now, node, known.ended, wait.until, _said(known))
+        details = (*_said(known), "it goes on by itself then; with another agent in its chain it would at once")
+        return Blocker("limit", known.limit, now, node, known.ended, wait.until, details)
     return Blocker(wait.kind, wait.reason, (), node)
 
 
