@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from smithers_git.core.profile import Delivery, Level, Profile
+from smithers_git.core.profile import Acp, Delivery, Level, Profile
 from smithers_git.errors import AgentError
 
 PROMPT_FILE = "prompt.md"
@@ -97,6 +97,7 @@ def build_acp(profile: Profile, turn: Turn) -> Invocation:
     level: Level | None = (
         getattr(profile.permission, turn.permission or profile.permission.default) if profile.permission else None
     )
+    own = profile.acp or Acp()
     values = _values(replace(turn, session=None, new_session=None))
     groups = {
         "permission": tuple(_fill(word, values) for word in level.argv) if level else (),
@@ -104,10 +105,10 @@ def build_acp(profile: Profile, turn: Turn) -> Invocation:
         **{name: _group(words, values) for name, words in profile.groups.items()},
     }
     argv = [turn.program]
-    for word in profile.acp.argv if profile.acp else ():
+    for word in own.argv:
         name = word[1:-1]
         argv += groups[name] if word == f"{{{name}}}" and name in groups else (_fill(word, values),)
-    env = {**profile.env.values, **(level.env if level else {})}
+    env = {**profile.env.values, **(level.env if level else {}), **own.env}
     return Invocation(
         argv=tuple(argv),
         env_set={name: _fill(text, values) for name, text in env.items() if not _missing([text], values)},
@@ -119,8 +120,9 @@ def build_acp(profile: Profile, turn: Turn) -> Invocation:
 
 def names_model(profile: Profile) -> bool:
     """Whether the command for a conversation over the Agent Client Protocol says which model to use."""
-    groups = [profile.groups.get(word[1:-1], ()) for word in (profile.acp.argv if profile.acp else ())]
-    words = [word for group in groups for word in group] + list(profile.env.values.values())
+    own = profile.acp or Acp()
+    words = [word for name in own.argv for word in profile.groups.get(name[1:-1], ())]
+    words += [*profile.env.values.values(), *own.env.values()]
     return any("{model}" in word for word in words)
 
 

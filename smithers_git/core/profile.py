@@ -97,6 +97,10 @@ class Acp(Part):
 
     argv: tuple[str, ...] = ()
     """The words after the program, with groups as in the profile's own argv; there is no {prompt}."""
+    program: tuple[str, ...] = ()
+    """Names or paths to look for, where it is another program."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables for this transport, before those of the permission level: mostly what makes the CLI ask us."""
     mode: str | None = None
     """The protocol's session mode to work in; None: `default` where there is one, in which agents ask us."""
     counts: Literal["conversation", "turn"] = "conversation"
@@ -217,6 +221,7 @@ def _check_words(profile: Profile) -> None:
     _refuse("argv", [word for word in profile.argv if _group(word) not in {"prompt", *named}], ALWAYS)
     if profile.acp is not None:
         _refuse("acp.argv", [word for word in profile.acp.argv if _group(word) not in named], ALWAYS)
+        _refuse("acp.env", profile.acp.env.values(), ALWAYS | OPTIONAL)
     for name, words in profile.groups.items():
         _refuse(f"groups.{name}", words, ALWAYS | OPTIONAL)
     for way in profile.prompt:

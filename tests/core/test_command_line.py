@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smithers_git.core.command_line import Turn, build, may_resume, programs, version_note
+from smithers_git.core.command_line import Turn, build, build_acp, may_resume, programs, version_note
 from smithers_git.core.profile import Profile, load_profile
 from smithers_git.errors import AgentError
 
@@ -156,3 +157,28 @@ def test_a_version_outside_the_tested_range_is_noted(printed: str, note: str):
 def test_any_prompt_reaches_the_shipped_agents_by_standard_input(prompt: str, name: str):
     run = build(shipped(name), turn(prompt, python="p", player="q"))
     assert run.stdin == prompt.encode("utf-8", "replace")
+
+
+ACP = """
+program = ["x"]
+transport = "acp"
+env = { set = { KEPT = "1", LEVEL = "none" } }
+groups = { model = ["-m", "{model}"] }
+permission = { default = "edit", edit = { argv = ["--edit"], env = { LEVEL = "edit", OWN = "level" } } }
+[acp]
+argv = ["serve", "{permission}", "{model}", "--in={cwd}", "{extra}"]
+env = { OWN = "acp" }
+"""
+
+
+def test_the_command_for_a_conversation_over_the_agent_client_protocol():
+    profile = load_profile(ACP, "x.toml")
+    turn = Turn("x", "Do it.", "/w", "/s", model="m", session="s", permission="edit", extra=("-v",))
+    call = build_acp(profile, turn)
+    assert call.argv == ("x", "serve", "--edit", "-m", "m", "--in=/w", "-v")
+    assert call.env_set == {"KEPT": "1", "LEVEL": "edit", "OWN": "acp"}
+    assert (call.stdin, call.prompt_file) == (None, None)
+    # A level that the CLI does not have is kept by our answers: nothing that would widen it is put in its place.
+    assert build_acp(profile, replace(turn, permission="read", model=None)).argv == ("x", "serve", "--in=/w", "-v")
+    with pytest.raises(AgentError, match=r"claude has no \[acp\]"):
+        build_acp(shipped("claude"), turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,15 @@ def test_a_broken_profile_is_refused_with_file_and_key(text: str, message: str, 
 def test_several_mistakes_are_counted():
     with pytest.raises(ConfigError, match=r"\(and 1 more\)"):
         load_profile(FOUR_LINES + "aaaa = 1\nbbbb = 2\n", "agents/x.toml")
+
+
+def test_a_profile_of_a_program_and_acp_alone_says_that_it_is_one():
+    assert load_profile('program = ["x"]\ntransport = "acp"\n', "agents/x.toml").is_protocol_only
+    assert not load_profile(FOUR_LINES + '[acp]\nargv = ["--acp"]\n', "agents/x.toml").is_protocol_only
+    for text, said in (
+        ('program = ["x"]\n[acp]\n', 'argv: field required, or say transport = "acp"'),
+        ('program = ["x"]\n', "argv: field required"),
+        ('program = ["x"]\ntransport = "acp"\n[acp]\nargv = ["{prompt}"]\n', "acp.argv: {prompt} is not known here"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            load_profile(text, "agents/x.toml")

@@ -23,7 +23,7 @@ from smithers_git.core.profile import Acp as Protocol
 from smithers_git.core.reply import AgentEvent, Failure, Reply
 from smithers_git.edge import player, process
 from smithers_git.errors import RunNotFound, RunRefused
-from smithers_git.service import inquire
+from smithers_git.service import inquire, pools
 from smithers_git.service.inquire import Inquiry
 from smithers_git.service.job import Result
 from smithers_git.service.talk.seat import Seat
@@ -71,7 +71,7 @@ class Acp:
     def _turn(self, prompt: str) -> Reply:
         if self._line is None or not self._line.ready:
             self.close()
-            program = self._seat.program()
+            program = self._program()
             if program is None:
                 return self._seat.missing()
             if self._session is None:
@@ -86,6 +86,12 @@ class Acp:
         if trouble is None:
             trouble = line.say(prompt)
         return self._reply(line, trouble)
+
+    def _program(self) -> str | None:
+        profile, own = self._seat.profile, self._seat.profile.acp
+        if own is None or not own.program:
+            return self._seat.program()
+        return pools.program(self._seat.project, profile.model_copy(update={"program": own.program}))
 
     def _reply(self, line: _Line, trouble: Failure | None) -> Reply:
         client = line.client
