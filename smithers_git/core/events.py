@@ -144,6 +144,9 @@ class RunBudgeted(_Record):
     """Who said so; empty for the workflow and the configuration."""
 
 
+Bypass = Literal["", "isolated", "open"]
+
+
 class TaskStarted(_NodeEvent):
     type: Literal["task.started"] = "task.started"
     attempt: int
@@ -161,6 +164,13 @@ class TaskStarted(_NodeEvent):
     """What the agent may do unasked: read, edit or full; None for one without such levels, and in older frames."""
     isolated: bool | None = None
     """Whether the agent is isolated; None where there is no agent, and in older frames."""
+
+    @property
+    def bypass(self) -> Bypass:
+        """Whether nothing asks before the agent does something: `isolated` or `open`; empty when something does."""
+        if self.isolated is None or self.permission in ("read", "edit"):
+            return ""
+        return "isolated" if self.isolated else "open"
 
 
 class _AttemptEnd(_NodeEvent):
@@ -202,6 +212,8 @@ class TaskFailed(_AttemptEnd):
     """True when `continue_on_fail` lets the plan go on."""
     hint: str = ""
     """What to type, where that is more than to try again."""
+    restored: bool = False
+    """True when the workspace was given the files back with which the attempt began."""
 
 
 class TaskSkipped(_NodeEvent):

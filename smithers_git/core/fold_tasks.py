@@ -38,6 +38,8 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     node.agent, node.space, node.retry_at = event.agent, event.space, None
     node.successor, node.child, node.limited = event.successor, event.child, ()
     node.start = node.start or event.commit
+    node.bypass = event.bypass
+    state.bypass = "open" if "open" in (state.bypass, event.bypass) else event.bypass or state.bypass
     state.running[key] = event.attempt
     state.pauses.discard(key)
     state.interrupted = False
@@ -99,7 +101,7 @@ def _task_failed(state: State, event: ev.TaskFailed, at: float) -> None:
 def _blame(state: State, node: NodeState, event: ev.TaskFailed) -> None:
     """Note what the failure says about the agent, for the choice of the next one."""
     node.overloads = node.overloads + 1 if event.kind == "overload" else 0
-    node.hint = event.hint
+    node.hint, node.restored = event.hint, event.restored
     if event.agent is None:
         return
     if event.kind == "auth":

@@ -33,6 +33,8 @@ class NodeState:
     """The agents whose limits it waits for, until `retry_at`."""
     hint: str = ""
     """What to type after the failure, where that is more than to try again."""
+    restored: bool = False
+    """Whether the files are those from before its last attempt."""
     start: str | None = None
     """The code commit that its first attempt started from."""
     retry_at: float | None = None
@@ -41,6 +43,8 @@ class NodeState:
     output: str | None = None
     """Path of the output in the frame's tree."""
     agent: str | None = None
+    bypass: Literal["", "isolated", "open"] = ""
+    """Whether its agent was asked nothing: see `TaskStarted.bypass`."""
     session: str | None = None
     session_agent: str | None = None
     """The agent profile that `session` belongs to."""

@@ -128,6 +128,7 @@ class Dispatcher:
             session_total=known.session_total if session else None,
             new_pass=new_pass,
             trouble=known.error if known.failures or known.kind in _HALFWAY else None,
+            restored=known.restored,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
             successor=plain.successor,
             child=plain.child,

@@ -50,6 +50,8 @@ class Job:
     """The conversation is that of an earlier pass of the loop: it has not heard this prompt yet."""
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
+    restored: bool = False
+    """Whether the files are those from before that attempt."""
     cache_key: str | None = None
     permission: str | None = None
     """What the agent may do unasked; None for one that knows no such levels."""

@@ -88,6 +88,7 @@ def _failed(chain: Chain, result: Result, now: float, chance: float) -> ev.TaskF
             "final": final,
             "free": retry.free and not final,
             "hint": result.hint if final else "",
+            "restored": result.astray,
             "retry_at": max(filter(None, (retry.at, later)), default=None),
             "continued": task.continue_on_fail,
         }

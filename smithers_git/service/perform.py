@@ -192,9 +192,11 @@ class Performer:
         if head is None:
             return
         result.astray = True
+        did = f"{result.agent} took its workspace back to {head[:12]}, by git reset or git checkout"
         if result.kind is None:
-            said = "by git reset or git checkout; the next attempt has all files again"
-            result.kind, result.message = "astray", f"{result.agent} took its workspace back to {head[:12]}, {said}"
+            result.kind, result.message = "astray", did
+        else:
+            result.message = f"{result.message}; {did}"
 
     def put_back(self, result: Result) -> None:
         """Give the workspace of an attempt that went astray the files that the attempt began with."""

@@ -47,6 +47,12 @@ def tame() -> None:
     answer()
 
 
+def scribe() -> None:
+    """Writes down what it was asked."""
+    Path("prompt.txt").write_text(PROMPT, "utf-8")
+    tame()
+
+
 def waits_on_stdin() -> None:
     """Asks a person, who is not there: the end of its input does not stop it."""
     tell("text", text="Paste the code that the page shows:")

@@ -62,6 +62,25 @@ def test_what_a_daemon_was_left_for_is_ended_with_its_attempt(zoo: Zoo, tmp_path
     assert not processes.alive(int(note.read_text()))
 
 
+@pytest.mark.parametrize(
+    ("species", "told", "files"),
+    [
+        ("resets", "resets took its workspace back to", "The files are those from before that attempt."),
+        ("lies", "no file has changed", "The files are as that attempt left them."),
+    ],
+)
+def test_the_next_agent_is_told_what_happened_and_which_files_it_has(
+    zoo: Zoo, species: str, told: str, files: str
+) -> None:
+    zoo.house(species)
+    zoo.house("scribe")
+    state = zoo.up(species, "scribe", options="changes=True")
+    prompt = proofs.tree(zoo.repo, f"refs/smithers/runs/{state.run}:code/main")["prompt.txt"][1].decode()
+    assert prompt.startswith("Write wild.txt.")
+    assert told in prompt
+    assert files in prompt
+
+
 def test_a_liar_is_told_and_may_do_it_after_all(zoo: Zoo) -> None:
     zoo.house("lies-once")
     state = zoo.up("lies-once", options="changes=True, retries=0")

@@ -148,5 +148,9 @@ def opening(job: Job, talk: Talker) -> str:
         f"The last attempt at this task did not succeed: {job.trouble}" if job.trouble else "You were interrupted."
     )
     if goes_on and not job.new_pass:
-        return f"{trouble}\n\nThe files are as you left them. Go on until the task is done.\n\n{wanted}"
-    return f"{job.prompt}\n\n{trouble}\nThe files are as that attempt left them.\n\n{wanted}"
+        files = "The files are those from before that." if job.restored else "The files are as you left them."
+        return f"{trouble}\n\n{files} Go on until the task is done.\n\n{wanted}"
+    files = (
+        "The files are those from before that attempt." if job.restored else "The files are as that attempt left them."
+    )
+    return f"{job.prompt}\n\n{trouble}\n{files}\n\n{wanted}"
