@@ -283,9 +283,11 @@ def test_tickets_are_written_and_shown(stdio: Served) -> None:
     shown = call("show_ticket", id="pay-every-cent")
     assert (shown["title"], shown["acceptance"]) == ("Pay every cent", ["it adds up"])
     assert shown["body"]["text"].strip() == "All of *it*."
-    (listed,) = call("list_tickets")["tickets"]
-    assert (listed["ticket"], listed["column"]) == ("pay-every-cent", "todo")
+    listed = {one["ticket"]: one["column"] for one in call("list_tickets")["tickets"]}
+    assert listed["pay-every-cent"] == "todo"
     assert call.error("create_ticket", title="Pay every cent")["code"] == "ticket"
+    assert call.error("create_ticket", title="a\0b")["code"] == "ticket"
+    assert call("create_ticket", title="Next", depends_on=["pay-every-cent", "x"])["not_in_the_checkout"] == ["x"]
 
 
 def test_known_secrets_are_taken_out(stdio: Served) -> None:

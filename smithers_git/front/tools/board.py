@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from smithers_git.core.board import COLUMNS
-from smithers_git.core.ticket import Ticket, is_ticket_id, ticket_slug
+from smithers_git.core.ticket import Ticket, is_ticket_id, parse, render, ticket_slug
 from smithers_git.errors import TicketError
 from smithers_git.front import board
 from smithers_git.front.tools.base import Args, Paged, Scene, Tool, lean, page, text_page
@@ -68,8 +68,11 @@ def create_ticket(scene: Scene, args: CreateTicket) -> dict[str, Any]:
         acceptance=args.acceptance,
         body=args.body,
     )
+    parse(render(ticket), f"{id}.md")  # raises for what could be written and not be read again
+    known = read_tickets(scene.project.worktree).files
+    missing = [need for need in args.depends_on if need not in known]
     (path,) = write_tickets([ticket], scene.project.worktree)
-    return {"id": id, "file": path}
+    return {"id": id, "file": path, **lean({"not_in_the_checkout": missing})}
 
 
 TOOLS: Final = (
