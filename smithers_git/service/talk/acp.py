@@ -255,7 +255,9 @@ class _Line:
 
     def _decide(self, request: policy.Request) -> None:
         option, by = request.reject, "policy"
-        if policy.allowed(request.call, self._level, self._inside) and request.allow is not None:
+        isolated = self._seat.job.isolated
+        may = policy.allowed(request.call, self._level, self._inside, isolated=isolated)
+        if may and request.allow is not None:
             option = request.allow
         elif self._seat.own.ask and request.options:
             option, by = self._ask(request)
