@@ -15,6 +15,8 @@ from smithers_git.core.profile import Profile
 from smithers_git.core.profile_rules import Rule, Wait
 
 Value = str | float
+_ROUNDED = re.compile(r"([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)([kKmM]?)")
+_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6}
 
 
 class Picker:
@@ -85,6 +87,7 @@ class Collector:
         self._counting = {id(p) for name in ("input", "output", "cached") for p in self._fields[name]}
         self._at = 0
         self._closed_at = 0
+        self._broken = False
         self.usage: Usage | None = None
         """Tokens so far; None when the CLI has said nothing."""
         self.met: set[int] = set()
@@ -92,8 +95,8 @@ class Collector:
 
     @property
     def closed(self) -> bool:
-        """Whether the closing event was seen."""
-        return self._closed_at > 0
+        """Whether the closing event was seen, and nothing that takes it back."""
+        return self._closed_at > 0 and not self._broken
 
     def document(self, document: Any) -> None:
         """Take one line, or the one document, of standard output."""
@@ -105,15 +108,18 @@ class Collector:
         self.met.update(self._failures.match(document))
         if self._profile.success.source == "stdout" and self._profile.success.event(document):
             self._closed_at = self._at
+        broken = self._profile.success.unless
+        self._broken = self._broken or bool(broken and broken(document))
 
     def text(self, source: str, text: str) -> None:
         """Take a text that is no stream of documents: standard error, a result file, plain output."""
+        self._at += 1
         for picker in self._from(source):
             if source != "stdout" or not picker.rule.path:
-                picker.text(text, self._at + 1)
+                picker.text(text, self._at)
         success = self._profile.success
         if success.source == source != "stdout" and any(map(success.event, documents(text))):
-            self._closed_at = self._at + 1
+            self._closed_at = self._at
         self.usage = self._count()
 
     def get(self, field: str) -> Value | None:
@@ -162,8 +168,8 @@ def _matched(match: re.Match[str]) -> str:
 
 
 def _number(value: Value) -> float:
-    """`value` as a number; text that is none counts as nothing, as a rate like "2.5k" would mislead."""
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
+    """`value` as a number, rounded ones such as "2.5k" and "1,200" too (aider); other text counts as nothing."""
+    if isinstance(value, str):
+        match = _ROUNDED.fullmatch(value.strip().replace(",", ""))
+        return float(match[1]) * _SUFFIXES[match[2].lower()] if match else 0.0
+    return float(value)

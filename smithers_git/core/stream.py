@@ -129,8 +129,9 @@ class Reader:
                 self._collected.document(document)
         self._collected.text("stdout", plain)
         self._collected.text("stderr", errors)
-        for source, text in files.items():
-            self._collected.text(source, text)
+        # What a CLI noted while it worked is older than what it says of its end.
+        for source in sorted(files, key=lambda source: (not source.startswith("state:"), source)):
+            self._collected.text(source, files[source])
         if self._mode == "text" and not self._profile.output.answer:
             return plain
         return str(self._collected.get("answer") or "")

@@ -36,7 +36,8 @@ def judge(profile: Profile, facts: Facts) -> Failure | None:
 
     A turn that was complete before its process had to be ended counts: some CLIs leave a child that holds the pipe.
     """
-    if facts.error is not None:
+    cancelled = facts.ended == "cancelled" and not facts.closed
+    if facts.error is not None and not cancelled:
         return _classified(profile, facts, facts.error)
     if not facts.closed:
         return _unfinished(profile, facts)
@@ -44,6 +45,8 @@ def judge(profile: Profile, facts: Facts) -> Failure | None:
     if facts.ended == "exited" and allowed is not None and facts.exit_code not in allowed:
         return _classified(profile, facts, _said(facts, f"{profile.name} ended with {_code(facts)}"))
     if not facts.answer.strip():
+        if facts.ended != "exited":  # some close their turn when they are told to stop
+            return _unfinished(profile, facts)
         return Failure("empty", _said(facts, f"{profile.name} gave an empty answer"))
     return None
 

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from smithers_git.core.fish import documents
+from smithers_git.core.profile import Profile, load_profile
 from smithers_git.core.reply import Reply
 from smithers_git.core.stream import Reader
 
 RECORDED = Path(__file__).parent / "recorded"
+PROFILES = Path(__file__).parents[2] / "agents"
 WANTED = bool(os.environ.get("SMITHERS_TEST_RECORD"))
 _MOST = 40_000
 """Characters: a recording that is longer shows nothing more."""
@@ -42,10 +45,13 @@ def endings() -> Iterator[list[dict[str, Any]]]:
 
 def keep(name: str, said: str, ending: Mapping[str, Any], reply: Reply, places: Mapping[str, str]) -> None:
     """Write the recording `name`. `places` are folders of this machine and the names that stand for them."""
+    file = PROFILES / f"{name.partition('/')[0]}.toml"
+    profile = load_profile(file.read_text("utf-8"), str(file))
     error = reply.error
     usage = reply.usage
     document = {
         **ending,
+        "files": {source: _cut_down(profile, source, text) for source, text in ending["files"].items()},
         "stderr": ending["stderr"][-2000:],
         "said": said.splitlines(),
         "reply": {
@@ -64,3 +70,15 @@ def keep(name: str, said: str, ending: Mapping[str, Any], reply: Reply, places: 
     path = RECORDED / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
+
+
+def _cut_down(profile: Profile, source: str, text: str) -> str:
+    """Of what a CLI keeps for itself, the lines that some rule reads."""
+    if not source.startswith("state:"):
+        return text
+    tests = [rule.where for rule in profile.output.rules() if rule.source == source and rule.where]
+    tests += [profile.success.event] if profile.success.source == source else []
+    lines = [
+        line for line in text.splitlines() if not tests or any(test(one) for one in documents(line) for test in tests)
+    ]
+    return "".join(f"{line}\n" for line in lines)

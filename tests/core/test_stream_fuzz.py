@@ -94,8 +94,13 @@ def _recordings() -> list[Recording]:
 
 
 RECORDINGS = _recordings()
-# Text has no events: there an exit code that the profile allows is the closing event, and no cut can be seen.
-EVENTS = [one for one in RECORDINGS if one.profile.output.mode != "text" and one.lines]
+# Text has no events: there an exit code that the profile allows is the closing event, and no cut can be seen. The same
+# holds where the closing event stands in a file.
+EVENTS = [
+    one
+    for one in RECORDINGS
+    if one.profile.output.mode != "text" and one.profile.success.source == "stdout" and one.lines
+]
 LINES = [one for one in EVENTS if one.profile.output.mode == "jsonl"]
 FAILED = [one for one in LINES if one.play(one.whole).error is not None]
 NOISE = [
