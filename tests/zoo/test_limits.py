@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 from kit import engines, repos
-from kit.zoo import FLOW, Zoo
+from kit.zoo import Zoo, wild
 
 from smithers_git.core import events as ev
-from smithers_git.names import TaskKey
+from smithers_git.edge import content
 from smithers_git.service import pools, supervise
 from smithers_git.service.accounts import FIRST, known_limits
 from smithers_git.service.project import Project
 
 RECORDED = Path(__file__).parents[1] / "agents" / "recorded"
-WILD = TaskKey("wild")
 
 SAID = {
     "claude": "You've hit your limit · resets in 2 hours",
@@ -30,32 +29,31 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("vendor", SAID)
-def test_a_limit_costs_no_retry_and_the_next_agent_begins_at_once(zoo: Zoo, vendor: str) -> None:
-    zoo.house("limit", SAID[vendor])
-    state = zoo.up("limit", "tame", options="retries=0")
-    assert zoo.attempts(state) == [("limit", "limit"), ("tame", None)]
-    assert state.nodes[WILD].failures == 0
+RECORDINGS = ["claude-429", "claude-subscription-limit", "codex-429", "codex-usage-limit"]
 
 
-@pytest.mark.parametrize("name", ["claude-429", "claude-subscription-limit", "codex-429", "codex-usage-limit"])
-def test_what_real_clis_say_at_their_limit_is_taken_for_one(zoo: Zoo, tmp_path: Path, name: str) -> None:
-    cli = name.partition("-")[0]
-    fake = tmp_path / "fake"
-    fake.write_text(f"#!/bin/sh\ncat >/dev/null\ncat {shlex.quote(str(RECORDED / name))}.jsonl\nexit 1\n", "utf-8")
-    fake.chmod(0o755)
-    config = zoo.repo / ".smithers" / "config.toml"
-    config.write_text(f"{config.read_text('utf-8')}\n[agents.{cli}]\nprogram = {json.dumps(str(fake))}\n", "utf-8")
-    state = zoo.up(cli, "tame", options="retries=0")
-    assert zoo.attempts(state) == [(cli, "limit"), ("tame", None)]
-    assert state.nodes[WILD].failures == 0
+def test_a_limit_costs_no_retry_and_the_next_agent_begins_at_once(zoo: Zoo, tmp_path: Path) -> None:
+    for vendor, words in SAID.items():
+        zoo.house("limit", words, name=vendor)
+    for name in RECORDINGS:  # what the real CLIs said, read as the profiles that come with smithers say
+        cli = name.partition("-")[0]
+        fake = tmp_path / name
+        fake.write_text(f"#!/bin/sh\ncat >/dev/null\ncat {shlex.quote(str(RECORDED / name))}.jsonl\nexit 1\n", "utf-8")
+        fake.chmod(0o755)
+        text = (content.builtin_root() / "agents" / f"{cli}.toml").read_text("utf-8")
+        program = f"program = [{json.dumps(str(fake))}]"
+        repos.write(zoo.repo, {f".smithers/agents/{name}.toml": text.replace(f'program = ["{cli}"]', program)})
+    cages = {name: [name, "tame"] for name in (*SAID, *RECORDINGS)}
+    state = zoo.up(cages, "retries=0")
+    assert zoo.attempts(state) == {name: [(name, "limit"), ("tame", None)] for name in cages}
+    assert {wild(state, name).failures for name in cages} == {0}
 
 
 def _limited(zoo: Zoo, *chain: str) -> str:
     """A run that waits, since all its agents are at a limit; its id."""
     for name in chain:
         zoo.house(name, SAID["claude"])
-    return zoo.up(*chain, options="retries=0", code=3).run
+    return zoo.up({"cage": chain}, "retries=0", code=3).run
 
 
 def test_when_all_are_at_their_limit_the_run_waits_without_a_process_until_the_first_is_free(zoo: Zoo) -> None:
@@ -65,7 +63,7 @@ def test_when_all_are_at_their_limit_the_run_waits_without_a_process_until_the_f
     state = project.chain(run).state
     assert state.end is None
     assert state.wake_at == pytest.approx(began + 7200, abs=30)
-    assert state.nodes[WILD].failures == 0
+    assert wild(state, "cage").failures == 0
     (row,) = zoo.smithers.json("ps")["runs"]
     until = time.strftime("%H:%M", time.localtime(state.wake_at))
     assert row["status"] == "waiting"
@@ -90,7 +88,7 @@ def _failed(project: Project, run: str) -> list[ev.TaskFailed]:
 
 def test_when_the_time_has_come_the_run_goes_on(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     zoo.house("limit", "usage limit, try again in 40s")
-    run = zoo.up("limit", options="retries=0", code=3).run
+    run = zoo.up({"cage": ["limit"]}, "retries=0", code=3).run
     zoo.house("limit")  # it still refuses, and says nothing of a time any more
     later = time.time() + 60
     project = Project.open(zoo.repo)
@@ -104,7 +102,7 @@ def test_when_the_time_has_come_the_run_goes_on(zoo: Zoo, monkeypatch: pytest.Mo
 
     project.clock = Later()  # type: ignore[assignment]
     found = supervise.supervise(project, 4, dry_run=True)
-    assert [(one.run, one.why) for one in found.started] == [(run, "wild can start")]
+    assert [(one.run, one.why) for one in found.started] == [(run, "cage.wild can start")]
 
 
 def test_a_person_who_resumes_has_it_tried_at_once(zoo: Zoo) -> None:
@@ -117,7 +115,7 @@ def test_a_person_who_resumes_has_it_tried_at_once(zoo: Zoo) -> None:
 
 def test_who_says_no_time_is_asked_again_after_ever_longer_pauses(zoo: Zoo) -> None:
     zoo.house("limit", "usage limit reached")
-    state = zoo.up("limit", options="retries=0", code=3)
+    state = zoo.up({"cage": ["limit"]}, "retries=0", code=3)
     assert state.wake_at is not None
     assert state.wake_at - state.updated == pytest.approx(FIRST, abs=10)
     project = Project.open(zoo.repo)
@@ -142,7 +140,7 @@ def test_a_success_clears_the_limit_and_another_key_is_another_account(zoo: Zoo)
     assert "canary" not in file.name + file.read_text("utf-8")
     account = pools.account(Project.open(zoo.repo), "tame")
     account.hit(time.time() - 5, "limit", time.time() - 400)
-    zoo.up("tame")
+    zoo.up({"cage": ["tame"]})
     assert account.limit() is None
 
 
@@ -150,18 +148,11 @@ def test_a_refused_key_takes_the_agent_out_and_all_out_end_the_run_with_what_to_
     zoo.house("bad-key")
     path = zoo.repo / ".smithers/agents/bad-key.toml"
     path.write_text(path.read_text("utf-8") + '\n[login]\nhow = "bad-key login"\nargv = ["x"]\n', "utf-8")
-    document = _failing(zoo)
-    assert "401" in document["error"]
-    assert "bad-key login" in document["hint"]
-    assert f"smithers up --resume {document['run']}" in document["hint"]
-    state = Project.open(zoo.repo).chain(document["run"]).state
-    assert state.nodes[WILD].attempt == 1, "nothing is gained by asking it again"
+    state = zoo.up({"cage": ["bad-key"]}, "retries=3", code=1)
+    assert "401" in str(state.error)
+    assert "bad-key login" in state.error_hint
+    assert f"smithers up --resume {state.run}" in state.error_hint
+    assert wild(state, "cage").attempt == 1, "nothing is gained by asking it again"
     text = (zoo.repo / ".smithers/agents/tame.toml").read_text("utf-8")
     repos.write(zoo.repo, {".smithers/agents/bad-key.toml": text})  # somebody has logged in
-    assert zoo.smithers.json("up", "--resume", document["run"])["status"] == "finished"
-
-
-def _failing(zoo: Zoo) -> dict[str, str]:
-    zoo.smithers.write(FLOW.format(chain=["bad-key"], options="retries=3"))
-    found = zoo.smithers.json("up", "flow.py", code=1)
-    return {name: str(found[name]) for name in ("run", "error", "hint")}
+    assert zoo.smithers.json("up", "--resume", state.run)["status"] == "finished"
