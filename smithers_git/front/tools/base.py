@@ -119,7 +119,8 @@ def cut(text: str, most: int = MOST_TEXT, *, more: str = "") -> str:
 
 def lean(row: Mapping[str, Any]) -> dict[str, Any]:
     """`row` without the fields that say nothing: None, and what is empty; long texts are cut."""
-    return {key: _lean(one) for key, one in row.items() if one is not None and one not in ("", [], {})}
+    thin = {key: _lean(one) for key, one in row.items()}
+    return {key: one for key, one in thin.items() if one is not None and one not in ("", [], {})}
 
 
 def _lean(value: Any) -> Any:
