@@ -44,6 +44,9 @@ class Attempt:
     output: str | None = None
     """Path of its output in the frame's tree."""
     gates: list[str] = field(default_factory=list)
+    permission: str | None = None
+    isolated: bool | None = None
+    bypass: ev.Bypass = ""
     cached: bool = False
 
     @property
@@ -81,7 +84,8 @@ def _apply(
 ) -> None:
     if isinstance(event, ev.TaskStarted):
         attempt.agent, attempt.space, attempt.base = event.agent, event.space, event.commit
-        attempt.session = event.session
+        attempt.session, attempt.bypass = event.session, event.bypass
+        attempt.permission, attempt.isolated = event.permission, event.isolated
         return
     attempt.ended, attempt.ended_in = frame.time, frame.number
     if isinstance(event, ev.TaskInterrupted):

@@ -85,6 +85,8 @@ class State:
     """Agents that the run does without, with what they said: somebody has to log in, to pay, to set a key."""
     pauses: set[TaskKey] = field(default_factory=set)
     """Nodes of which an attempt failed and the next one may have to wait."""
+    bypass: Literal["", "isolated", "open"] = ""
+    """The same of all agents of the run, the open ones first."""
     spaces: dict[str, SpaceState] = field(default_factory=dict)
     tokens: int = 0
     cost: float = 0.0

@@ -19,7 +19,7 @@ from smithers_git.clock import SystemClock
 if TYPE_CHECKING:  # it brings pydantic, which `ps` does without
     from smithers_git.core.state import State
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Raised with every change of the tables. A file with another number is made anew: it holds nothing of its own."""
 
 # Not WAL: when only the file is deleted, those who have the old one open and those who make the new one share the
@@ -61,6 +61,8 @@ class RunRow:
     budget_tokens: int | None
     budget_usd: float | None
     error: str | None
+    bypass: str
+    """`isolated` or `open` when an agent of it was asked nothing; else empty."""
 
 
 _COLUMNS: Final = tuple(RunRow.__dataclass_fields__)
@@ -106,6 +108,7 @@ def row_of(state: State, tip: str) -> RunRow:
         budget_tokens=state.budget.tokens,
         budget_usd=state.budget.usd,
         error=state.error and _text(state.error),
+        bypass=state.bypass,
     )
 
 

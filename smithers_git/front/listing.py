@@ -79,6 +79,7 @@ def _document(view: RunView) -> dict[str, Any]:
         "cost": round(row.cost, 6),
         "budget": {"usd": row.budget_usd, "tokens": row.budget_tokens},
         "error": row.error,
+        "bypass": row.bypass or None,
         "created": iso(row.created),
         "updated": iso(row.updated),
     }
@@ -116,11 +117,12 @@ def _waits_for(one: Waiting, now: float) -> str:
 
 def _table(views: Sequence[RunView], now: float) -> None:
     step, name = (14, 9) if output.columns() < 110 else (32, 24)
-    heads = ["RUN", "STATUS", "STEP", "AGE", "TOKENS", "COST", "WORKFLOW", "TITLE"]
+    heads = ["RUN", "STATUS", "UNASKED", "STEP", "AGE", "TOKENS", "COST", "WORKFLOW", "TITLE"]
     rows = [
         [
             view.row.run,
             view.status,
+            {"isolated": "isolated", "open": "OPEN"}.get(view.row.bypass, ""),
             output.clip(_step(view), step),
             ago(now - view.row.created),
             _of(count(view.row.tokens) if view.row.tokens else "", view.row.budget_tokens, count),
@@ -131,7 +133,7 @@ def _table(views: Sequence[RunView], now: float) -> None:
         for view in views
     ]
     kept = [i for i, head in enumerate(heads) if head in ("RUN", "TITLE") or any(row[i] for row in rows)]
-    styles = [{1: _STYLES.get(view.status, "")} for view in views]
+    styles = [{1: _STYLES.get(view.status, ""), 2: "red" * (view.row.bypass == "open")} for view in views]
     output.table([heads[i] for i in kept], [[row[i] for i in kept] for row in rows], styles=styles)
 
 

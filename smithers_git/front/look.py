@@ -12,7 +12,7 @@ from smithers_git.core.plan import Plan
 from smithers_git.core.state import NodeState, SignalState, State, WaitState
 from smithers_git.edge import output
 from smithers_git.front import summary
-from smithers_git.front.words import count, money
+from smithers_git.front.words import count, money, unasked
 from smithers_git.names import TaskKey, slug
 from smithers_git.service import requests, runs
 from smithers_git.service.preview import Preview, preview
@@ -204,7 +204,17 @@ def _print_nodes(project: Project, state: State, plan: Plan | None, run: runs.Ru
         what = error or ("from the cache" if node.cached else "")
         time = f"{seconds:.1f}s" if seconds < 60 else ago(seconds)
         tries = str(node.attempt) if node.attempt else ""
-        rows.append([str(key), status, tries, node.agent or "", time if seconds else "", *spent, what])
+        rows.append(
+            [
+                str(key),
+                status,
+                tries,
+                " ".join(filter(None, (node.agent, unasked(node.bypass)))),
+                time if seconds else "",
+                *spent,
+                what,
+            ]
+        )
         styles.append({1: STYLES[status]})
     output.emit()
     shown(["NODE", "STATUS", "TRIES", "AGENT", "TIME", "TOKENS", "COST", ""], rows, styles)

@@ -13,7 +13,7 @@ from smithers_git.edge import output
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.front import summary
 from smithers_git.front.look import STYLES
-from smithers_git.front.words import count, money
+from smithers_git.front.words import count, money, unasked
 from smithers_git.names import TaskKey
 from smithers_git.service import runs
 from smithers_git.service.frames import Chain
@@ -89,6 +89,8 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "status": one.status,
         "agent": one.agent,
         "model": one.model,
+        "permission": one.permission,
+        "isolated": one.isolated,
         "frame": one.frame,
         "ended_in_frame": one.ended_in,
         "started": iso(one.started),
@@ -113,7 +115,16 @@ def _print(one: Attempt, now: float) -> None:
     seconds = one.seconds if one.ended is not None else now - one.started
     took = f"{seconds:.1f}s" if seconds < 60 else ago(seconds)
     how = output.paint(one.status, STYLES.get(one.status, "")) + (f" ({one.kind})" if one.kind else "")
-    facts = [how, one.agent or "", one.model or "", took, spent, money(one.cost or 0), "cached" * one.cached]
+    facts = [
+        how,
+        one.agent or "",
+        one.model or "",
+        took,
+        spent,
+        money(one.cost or 0),
+        "cached" * one.cached,
+        unasked(one.bypass),
+    ]
     output.emit(f"  attempt {one.number}  {local(one.started, now)}  {'  '.join(filter(None, facts))}")
     for line in one.message.splitlines():
         output.emit(f"      {line}")

@@ -31,6 +31,11 @@ def money(dollars: float) -> str:
     return f"${dollars:.2f}" if dollars else ""
 
 
+def unasked(bypass: str) -> str:
+    """That an agent did what it wanted without being asked, and whether it was isolated; empty when something asks."""
+    return {"isolated": "(unasked, isolated)", "open": "(unasked, NOT isolated)"}.get(bypass, "")
+
+
 def plural(number: int, noun: str) -> str:
     """`3 frames`, `1 frame`."""
     return f"{number} {noun}{'s' * (number != 1)}"

@@ -34,11 +34,6 @@ class Standing:
     """Why no attempt may be made at all."""
     hint: str = ""
 
-    @property
-    def bypassed(self) -> bool:
-        """Whether nothing asks before the agent does something."""
-        return self.permission in (None, "full")
-
 
 def standing(project: Project, profile: Profile, own: AgentSettings) -> Standing:
     """How attempts of the agent are made here."""

@@ -106,7 +106,7 @@ def test_pools_are_shown_with_what_they_mean_here(smithers: Smithers, claude) ->
 def test_the_list_says_in_words_why_an_agent_can_be_used_or_not(smithers: Smithers, claude) -> None:
     claude()
     assert _agent(smithers, "claude")["why"] == "installed and logged in; not isolated: its permission is edit"
-    assert _agent(smithers, "script")["why"] == "installed"
+    assert _agent(smithers, "script")["why"] == "installed; not isolated: its permission is edit"
     assert _agent(smithers, "codex")["why"].startswith("not installed: npm install")
     claude(logged_in=1)
     agent = _agent(smithers, "claude")

@@ -63,6 +63,9 @@ class Stage:
         assert got == code, f"exit {got}\n{out}\n{err}"
         return json.loads(out)
 
+    def out(self) -> str:
+        return str(self._capsys.readouterr().out)
+
     def said(self) -> str:
         chain = Project.open(self.repo).chain("r")
         node = next(iter(chain.state.nodes.values()))
@@ -105,6 +108,14 @@ def test_an_agent_without_permissions_writes_its_workspace_and_nothing_else(stag
     assert not Path("/usr/written.txt").exists()
     assert not (stage.home / "own.txt").exists()
     assert (stage.repo / ".git/smithers/homes/bare/own.txt").read_text() == "kept\n"
+    (run,) = stage.smithers("ps")["runs"]
+    assert run["bypass"] == "isolated"
+    (made,) = stage.smithers("node", "r", "ask")["tries"]
+    assert (made["permission"], made["isolated"]) == (None, True)
+    assert cli.run(["inspect", "r"]) == 0
+    assert "bare (unasked, isolated)" in stage.out()
+    assert cli.run(["ps"]) == 0
+    assert "UNASKED" in stage.out()
 
 
 @needs_bwrap
@@ -163,6 +174,7 @@ def test_where_bubblewrap_is_missing_an_agent_without_permissions_works_and_alwa
     stage.does("""printf '{"text": "bare"}'""")
     stage.up()
     assert stage.said() == "bare"
+    assert stage.smithers("ps")["runs"][0]["bypass"] == "open"
     (found,) = [one for one in stage.smithers("agents", "list")["agents"] if one["name"] == "bare"]
     assert (found["isolated"], "not installed" in found["isolation"]) == (False, True)
     repos.write(stage.repo, {".smithers/config.toml": '[agents.bare]\nisolate = "always"\n'})
