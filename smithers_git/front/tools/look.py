@@ -25,7 +25,7 @@ from smithers_git.service.runs import RunStatus
 
 _LISTED: Final = (
     "run", "workflow", "status", "step", "title", "frame", "waiting", "tokens", "cost", "error", "parent", "caller",
-    "successor", "created", "updated",
+    "successor", "created", "updated", "bypass",
 )  # fmt: skip
 _FACTS: Final = ("nodes", "waits", "approvals", "signals", "loops", "workspaces", "spaces")
 
@@ -40,7 +40,7 @@ def list_runs(scene: Scene, args: ListRuns) -> dict[str, Any]:
     found = listing.document(scene.project, args.status, args.cursor, args.limit)
     after = args.cursor + len(found["runs"])
     return {
-        "runs": [lean({name: row[name] for name in _LISTED}) for row in found["runs"]],
+        "runs": [lean({name: row.get(name) for name in _LISTED}) for row in found["runs"]],
         "total": found["total"],
         "next_cursor": after if after < found["total"] else None,
         **lean({"unreadable": found["unreadable"]}),
@@ -58,8 +58,8 @@ def inspect_run(scene: Scene, args: InspectRun) -> dict[str, Any]:
     rows, more = page(found["nodes"], args)
     facts = {name: value for name, value in found.items() if name not in _FACTS}
     rest = {name: found[name] for name in ("loops", "approvals", "waits", "signals", "workspaces")}
-    names = ("node", "iteration", "status", "attempts", "agent", "error", "kind", "tokens", "cost", "seconds")
-    shown = [lean({name: row[name] or None for name in names}) for row in rows]
+    names = ("node", "iteration", "status", "attempts", "agent", "error", "kind", "tokens", "cost", "seconds", "bypass")
+    shown = [lean({name: row.get(name) or None for name in names}) for row in rows]
     return {
         **lean(facts),
         "nodes": shown,
