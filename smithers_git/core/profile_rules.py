@@ -116,6 +116,8 @@ class Success(Part):
     """Where that line stands."""
     exit: tuple[int, ...] | None = None
     """Allowed exit codes; None when the code says nothing."""
+    unless: Tests = Where()
+    """A line that says that the turn was broken off: whatever closing event follows, it did not succeed (copilot)."""
 
 
 class State(Part):

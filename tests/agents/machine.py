@@ -97,6 +97,10 @@ class Machine:
             "HOME": str(home),
             "TMPDIR": str(folder / "tmp"),
             "LANG": "C.UTF-8",
+            # Nobody is to be reached but the stub: what honours these fails at once, and most do.
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+            "no_proxy": "127.0.0.1,localhost",
             "SMITHERS_TEST_MARK": str(folder),
             **{name: fill(text) for name, text in self.env.items()},
         }

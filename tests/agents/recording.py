@@ -48,7 +48,7 @@ def keep(name: str, said: str, ending: Mapping[str, Any], reply: Reply, places: 
     file = PROFILES / f"{name.partition('/')[0]}.toml"
     profile = load_profile(file.read_text("utf-8"), str(file))
     error = reply.error
-    usage = reply.usage
+    usage = reply.total or reply.usage  # who reads it again knows of no turn before
     document = {
         **ending,
         "files": {source: _cut_down(profile, source, text) for source, text in ending["files"].items()},

@@ -348,3 +348,30 @@ event = { type = "end" }
         reader.feed(f"{line}\n".encode())
     reader.feed(b'{"type": "end"}\n')
     assert reader.finish(0).answer == "It is\ndone."
+
+
+BREAKS = """
+program = ["x"]
+argv = ["{prompt}"]
+[output]
+mode = "jsonl"
+answer = { where = { type = "text" }, path = "text" }
+[success]
+event = { type = "end" }
+unless = { type = "abort" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (({"type": "text", "text": "Let me see."}, {"type": "abort"}, {"type": "end"}), "cancelled"),
+        (({"type": "end"},), "cancelled"),  # nothing was said: the end is that of the program, not of the turn
+        (({"type": "text", "text": "Done."}, {"type": "end"}), None),  # it was complete before it was told to stop
+    ],
+)
+def test_a_turn_that_is_closed_only_because_it_was_stopped_did_not_succeed(said: tuple[object, ...], kind: str | None):
+    reader = Reader(load_profile(BREAKS, "agents/x.toml"))
+    reader.feed(lines(*said))
+    error = reader.finish(0, ended="cancelled", message="stopped").error
+    assert (error.kind if error else None) == kind
