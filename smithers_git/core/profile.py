@@ -165,6 +165,8 @@ class Profile(Part):
     permission: Permission | None = None
     state: State | None = None
     session: Session = Session()
+    leaves: tuple[str, ...] = ()
+    """Globs of what it leaves in the folder besides its work, relative to the top: removed after each turn."""
     terminal: Terminal | None = None
     watchdog: Watchdog = Watchdog()
     stop: tuple[Stop, ...] = (Stop(signal="TERM"),)

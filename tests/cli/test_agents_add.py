@@ -102,6 +102,21 @@ def test_its_suggestions_are_a_valid_profile_once_their_signs_are_taken_away(smi
     assert whole.permission.full is not None
 
 
+def test_what_an_agent_leaves_besides_its_work_is_in_no_frame(smithers: Smithers, gnome: Path) -> None:
+    write(smithers.repo, {".smithers/agents/gnome.toml": f'leaves = ["gnome.t*"]\n{TEN_LINES}'})
+    body = """\
+    return Sequence(
+        Task("plant", agent="gnome", output=Change, prompt="Plant a tulip."),
+        Task("look", run="ls > seen.txt"),
+    )
+"""
+
+    run = smithers.up(body=body)
+
+    assert "gnome.txt" not in git(smithers.repo, "show", f"smithers/{run}/main:seen.txt")
+    assert "gnome.txt" not in git(smithers.repo, "ls-tree", "-r", "--name-only", f"smithers/{run}/main")
+
+
 @pytest.mark.parametrize("script", ["exit 3", "sleep 60", "echo 'no idea'"], ids=["refuses", "hangs", "says nothing"])
 def test_a_cli_that_explains_nothing_gets_the_plain_profile(
     script: str, smithers: Smithers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ from smithers_git.core.profile import Profile
 from smithers_git.core.reply import AgentEvent, Reply
 from smithers_git.core.stream import Reader
 from smithers_git.edge import player, process
+from smithers_git.edge.git.leavings import sweep
 from smithers_git.service.job import Result
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.state import Additions
@@ -52,7 +53,9 @@ class Cli:
         if program is None:
             return self._seat.missing()
         with self._seat.scratch() as scratch:
-            return self._run(program, prompt, scratch)
+            reply = self._run(program, prompt, scratch)
+        sweep(self._seat.folder, self._seat.profile.leaves)
+        return reply
 
     def _run(self, program: str, prompt: str, scratch: Path) -> Reply:
         seat = self._seat

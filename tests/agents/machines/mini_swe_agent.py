@@ -19,5 +19,6 @@ MACHINE = Machine(
     model="openai/stub-model",
     env={"OPENAI_API_KEY": "sk-dummy", "OPENAI_API_BASE": "{url}/v1"},
     answer=_submit,
+    kinds={"drop": "overload", "cut": "overload"},
     hang=40,
 )

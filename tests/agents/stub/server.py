@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from agents.stub import chat, gemini, messages, responses, tools
-from agents.stub.steps import Step, say
+from agents.stub.steps import Step, joined, say
 from agents.stub.wire import Event, Turn
 
 MODEL = "stub-model"
@@ -69,7 +69,7 @@ class StubModel:
     def play(self, *steps: Step) -> None:
         """Answer the following requests with `steps`; the last one repeats. Forgets what was recorded."""
         with self._lock:
-            self._steps, self._next = list(steps), 0
+            self._steps, self._next = list(steps) if self.tools else joined(steps), 0
             for kept in (self.requests, self.asides, self.others, self.complaints):
                 kept.clear()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Step:
     error: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     clean: bool = False
+    then: str = ""
+    """What is said behind an edit in the same message, for a model without tools."""
     input_tokens: int = 100
     output_tokens: int = 10
     cached_tokens: int = 0
@@ -66,3 +70,16 @@ def hang() -> Step:
 def drop(text: str, *, clean: bool = False) -> Step:
     """Half an answer, then the connection is gone; `clean`: then the stream ends as if there were no more to say."""
     return Step("drop", text=text, clean=clean)
+
+
+def joined(steps: Sequence[Step]) -> list[Step]:
+    """The same for a model without tools: an edit and the answer behind it are one message."""
+    found: list[Step] = []
+    for step in steps:
+        before = found[-1] if found else None
+        if before is not None and before.kind == "write" and step.kind == "text":
+            counts = {name: getattr(before, name) + getattr(step, name) for name in _COUNTS}
+            found[-1] = replace(before, then=step.text, **counts)
+        else:
+            found.append(step)
+    return found

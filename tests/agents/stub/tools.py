@@ -67,8 +67,8 @@ def call_for(step: Step, body: dict[str, Any]) -> Call | None:
 
 
 def edit_block(step: Step) -> str:
-    """A `write` step as text, for a model that is offered no tools: a block that makes a new file."""
-    return f"{step.path}\n```\n<<<<<<< SEARCH\n=======\n{step.text}>>>>>>> REPLACE\n```\n"
+    """A `write` step as text, for a model without tools: a block that makes a new file, and what is said behind it."""
+    return f"{step.path}\n```\n<<<<<<< SEARCH\n=======\n{step.text}>>>>>>> REPLACE\n```\n{step.then}"
 
 
 def _functions(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
