@@ -6,7 +6,7 @@ import hmac
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ def serve_http(offer: Offer, address: Address, told: Callable[[str], None]) -> N
     listening = _listen(address)
     port = listening.getsockname()[1]
     spelled = f"[{address.host}]" if ":" in address.host else address.host
-    built = build(offer)
+    built = build(replace(offer, asks_folders=False))  # who asks from afar works in no folder of this machine
     app: Any = built.server.streamable_http_app(
         streamable_http_path=PATH, host=address.host, transport_security=_security(spelled, port)
     )
