@@ -73,8 +73,11 @@ def keep(name: str, said: str, ending: Mapping[str, Any], reply: Reply, places: 
 
 
 def _cut_down(profile: Profile, source: str, text: str) -> str:
-    """Of what a CLI keeps for itself, the lines that some rule reads."""
+    """Of what a CLI keeps for itself, the lines that some rule reads; of a result file, all but the CLI's settings."""
     if not source.startswith("state:"):
+        values = documents(text)
+        if len(values) == 1 and isinstance(values[0], dict) and values[0].pop("config", None):
+            return json.dumps(values[0])
         return text
     tests = [rule.where for rule in profile.output.rules() if rule.source == source and rule.where]
     tests += [profile.success.event] if profile.success.source == source else []
