@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from agents.stub.server import StubModel
-from agents.stub.steps import Step, hang, refuse, say, write
+from agents.stub.steps import Step, hang, refuse, run, say, write
 from kit.processes import eventually, marked
+from kit.repos import git
 from kit.runs import Smithers, make_repo
 
 pytestmark = pytest.mark.agents
@@ -56,9 +57,9 @@ def test_a_killed_turn_goes_on_in_its_conversation(smithers: Smithers, stub: Stu
 
     killer = threading.Thread(target=kill)
     killer.start()
-    run = smithers.up(body=FLOW % "")
+    id = smithers.up(body=FLOW % "")
     killer.join()
-    first, second = ended(smithers, run)
+    first, second = ended(smithers, id)
     assert (first["type"], first["kind"]) == ("task.failed", "crash")
     assert first["usage"]["input"] == 1000  # what was spent counts, although the turn did not end
     assert first["session"] == second["session"]
@@ -85,8 +86,8 @@ def test_a_failure_is_told_and_leaves_no_process(
 ):
     stub.play(step)
     body = FLOW.replace("retries=1", "retries=0") % options
-    run = smithers.up(body=body, code=1)
-    (end,) = ended(smithers, run)
+    id = smithers.up(body=body, code=1)
+    (end,) = ended(smithers, id)
     assert end["kind"] == kind
     assert marked("SMITHERS_NODE", "implement") == []
 
@@ -123,3 +124,29 @@ def test_a_table_of_the_provider_holds_for_its_models(
     smithers.up(body=FLOW % "")
     assert KEY in stub.requests[0].headers["authorization"]
     assert [tool["name"] for tool in stub.requests[0].body["tools"]] == ["read"]
+
+
+def isolate(smithers: Smithers, mode: str) -> None:
+    (smithers.repo / ".smithers").mkdir()
+    (smithers.repo / ".smithers" / "config.toml").write_text(f'[isolate]\nmode = "{mode}"\n')
+
+
+def test_commands_of_a_model_that_edits_are_isolated(smithers: Smithers, stub: StubModel, tmp_path: Path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    isolate(smithers, "auto")
+    command = f"echo in > inside; echo out > {outside}/x; env | grep -c {KEY}; cat /proc/*/environ | grep -c {KEY}; pwd"
+    stub.play(run(command), say(DONE))
+    id = smithers.up(body=FLOW % "")
+    assert git(smithers.repo, "show", f"smithers/{id}/main:inside") == "in"
+    assert list(outside.iterdir()) == []
+    said = stub.requests[1].words
+    assert f"{outside}/x: No such file" in said
+    assert "\\n0\\n0\\n" in said  # the key is neither in its environment nor in that of another process
+
+
+def test_where_nothing_can_be_isolated_a_model_that_edits_has_no_commands(smithers: Smithers, stub: StubModel):
+    isolate(smithers, "never")
+    stub.play(say(DONE))
+    smithers.up(body=FLOW % "")
+    assert [tool["name"] for tool in stub.requests[0].body["tools"]] == ["read", "grep", "write", "edit"]

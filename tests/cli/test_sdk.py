@@ -10,6 +10,9 @@ from agents.stub.steps import say, write
 from kit.repos import git
 from kit.runs import Smithers
 
+from smithers_git.service.project import Project
+from smithers_git.service.talk.sdk import messages, take
+
 AGENT = "sdk:anthropic/claude-sonnet-5-5"
 FLOW = f'    return Task("implement", agent="{AGENT}", output=Change, prompt="Make calc.py.", retries=1, %s)\n'
 DONE = '{"summary": "made it"}'
@@ -48,6 +51,9 @@ def test_a_task_is_done_and_the_frame_says_what_it_took(smithers: Smithers, stub
     shown = smithers("chat", run).out
     assert "write calc.py" in shown
     assert "made it" in shown
+    kept = messages(Project.open(smithers.repo), run, "implement", str(end["session"]))
+    assert [message["kind"] for message in kept] == ["request", "response"] * 3
+    assert messages(Project.open(smithers.repo), run, "implement", "another") == []
     stored = git(smithers.repo, "grep", "-h", "made calc.py", f"refs/smithers/runs/{run}", "--", "transcripts")
     assert stored
     assert not git(smithers.repo, "grep", "-h", KEY, f"refs/smithers/runs/{run}", check=False)
@@ -100,3 +106,15 @@ def test_without_the_extra_the_way_to_get_it_is_told(smithers: Smithers, monkeyp
     assert end["kind"] == "unstartable"
     assert 'pip install "smithers-git[sdk]"' in end["message"]
     assert smithers.json("agents", "list")["models"][0]["how"] == 'pip install "smithers-git[sdk]"'
+
+
+def test_a_conversation_with_a_gap_is_none():
+    def line(number: int, text: str) -> str:
+        return f'{{"type": "message", "n": {number}, "message": {{"text": "{text}"}}}}'
+
+    found: list[dict[str, object]] = []
+    assert all(
+        take(found, one) for one in (line(0, "a"), '{"type": "alive"}', line(1, "b"), line(1, "c"), line(2, "d")[:-9])
+    )
+    assert [message["text"] for message in found] == ["a", "c"]  # told again: the later one; half a line is none
+    assert not take(found, line(3, "e"))

@@ -19,8 +19,10 @@ from smithers_git.core.lines import Lines
 from smithers_git.core.reply import Reply
 from smithers_git.core.sdk_agent import McpServer, SdkJob
 from smithers_git.core.secret import Secret
+from smithers_git.edge import process
 from smithers_git.errors import AgentError
 from smithers_git.names import file_name
+from smithers_git.service import isolation
 from smithers_git.service.job import Result
 from smithers_git.service.project import Project
 from smithers_git.service.sdk import MOST_REQUESTS
@@ -28,6 +30,7 @@ from smithers_git.service.talk.cli import Cli
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.transcripts import stored
 
+_SHELL: Final = "/bin/sh"
 _ATTEMPT: Final = re.compile(r"@(\d+)\.(\d+)$")
 
 Message = dict[str, Any]
@@ -64,13 +67,13 @@ class Sdk(Cli):
 
     def invocation(self, turn: Turn) -> Invocation:
         """The command, with the job on its standard input."""
+        self._lines = Lines()  # a turn that was killed leaves half a line
         return replace(super().invocation(turn), stdin=self._job(turn).model_dump_json().encode())
 
     def heard(self, clean: bytes) -> None:
         """Keep the messages among what the program says."""
         for line in self._lines.feed(clean):
-            if '"message"' in line[:40]:
-                _take(self._messages, line)
+            take(self._messages, line)
 
     def _job(self, turn: Turn) -> SdkJob:
         seat, own = self._seat, self._seat.own
@@ -92,9 +95,18 @@ class Sdk(Cli):
 
     def _shell(self) -> list[str] | None:
         """What commands of the model are run through; None when it may run none."""
-        permission = self._seat.profile.permission
-        level = self._seat.own.permission or (permission.default if permission else "full")
-        return [] if level == "full" else None
+        seat, project = self._seat, self._seat.project
+        standing = isolation.standing(project, seat.profile, seat.own)
+        if standing.permission == "read":
+            return None
+        if standing.permission == "full" or seat.job.isolated:
+            return []
+        if (seat.own.isolate or project.settings.isolate.mode) == "never" or isolation.impossible(project):
+            return None
+        # The program itself keeps to the workspace; what a command does, only the kernel can confine.
+        env = process.agent_env(project.environ, seat.own.pass_env)
+        place = isolation.Seated(seat.folder, seat.folder)
+        return isolation.command(project, seat.profile, place, (_SHELL,), env)[:-1]
 
 
 def server(project: Project, name: str) -> McpServer:
@@ -130,7 +142,7 @@ def messages(project: Project, run: str, node: str, session: str) -> list[Messag
         for line in data.decode("utf-8", "replace").split("\n"):
             if line.startswith('{"type": "session"'):
                 mine = f'"{session}"' in line
-            elif mine and not _take(found, line):
+            elif mine and not take(found, line):
                 return []
     return found
 
@@ -149,7 +161,7 @@ def _of(node: str, attempts: dict[str, list[str]]) -> Iterator[list[str]]:
     yield from (attempts[name] for name in sorted(numbers, key=lambda name: numbers[name]))
 
 
-def _take(found: list[Message], line: str) -> bool:
+def take(found: list[Message], line: str) -> bool:
     """Put a message where its number says. False when one before it is missing; other lines are passed over."""
     if not line.startswith('{"type": "message"'):
         return True
