@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents.drive import built_in
 from agents.machine import CACHE, every
 from agents.stub.server import StubModel
 from agents.stub.steps import Step, hang, refuse, run, say, write
@@ -96,6 +97,14 @@ class Bench:
             """
         repos.write(self.repo, {f".smithers/agents/{self.name}.toml": profile})
         self.configure()
+
+    def ship(self) -> None:
+        """Take the profile that comes with smithers, with this transport."""
+        (self.repo / ".smithers" / "agents" / f"{self.name}.toml").unlink()
+        self.configure(transport="acp", model=self.machine.model)
+        link = self.folder / "bin" / built_in(self.name).program[0]
+        if not link.is_symlink():
+            link.symlink_to(self.machine.executable)
 
     def configure(self, **own: Any) -> None:
         model = self.machine.model if self.speaker.model else None
@@ -202,6 +211,20 @@ def test_what_the_level_does_not_allow_is_refused(cli: Bench):
     cli.configure(permission="full")
     assert cli.attempt(run("echo x > ran.txt"), ANSWER).value == {"word": "done"}
     assert (cli.repo / "ran.txt").exists()
+
+
+def test_the_profile_that_comes_with_smithers_speaks_it_too(cli: Bench):
+    if built_in(cli.name).acp is None:
+        pytest.skip(f"the profile of {cli.name} has no [acp]")
+    cli.ship()
+    outside = cli.folder / f"shipped{cli.tries}.txt"
+    target = cli.repo / "calc.py"
+    result = cli.attempt(write(str(outside), "x"), write(str(target), "y = 1\n"), ANSWER)
+    assert not outside.exists()
+    if result.value is None:  # one refusal ends the turn of some
+        result = cli.attempt(write(str(target), "y = 1\n"), ANSWER)
+    assert result.value == {"word": "done"}, result.message
+    assert target.read_text() == "y = 1\n"
 
 
 FAULTS: dict[str, tuple[Step, str]] = {
