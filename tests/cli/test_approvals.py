@@ -458,17 +458,21 @@ def test_a_decision_that_cannot_be_signed_is_not_made(smithers: Smithers, home: 
 
 
 def test_a_run_does_not_approve_itself_also_when_it_forgets_where_it_is(smithers: Smithers) -> None:
-    program = f"{sys.executable} -P -m smithers_git"
-    tries = [f"{program} approve sly --json", f"env -u SMITHERS_RUN -u SMITHERS_ATTEMPT {program} deny sly --json"]
+    words = f"{sys.executable} -P -m smithers_git"
+    tries = [
+        # Out of its shell, with nothing in its environment; then as itself.
+        f'(setsid env -i PATH="$PATH" HOME="$HOME" {words} deny sly --json > denied.json 2>&1 &)',
+        "for i in $(seq 300); do grep -q hint: denied.json && break; sleep 0.1; done; cat denied.json",
+        f"{words} approve sly --json",
+    ]
     sneak = f'Task("sneak", run={" ; ".join(tries)!r}, check=False)'
     smithers.up("--run-id", "sly", body=f'    return Parallel(Approval("ship", title="Ship it?"), {sneak})\n', code=3)
 
     result = smithers.json("output", "sly", "sneak")
     assert result["exit_code"] == 1
-    said = result["tail"] + smithers("chat", "sly", "sneak").out
-    assert "a decision on ship of run sly is for a person, and this is part of an attempt of run sly" in said
-    assert said.count('"code": "run-refused"') >= 2
-    assert "smithers ask" in said
+    why = "a decision on ship of run sly is for a person, and this is part of an attempt of run sly"
+    assert result["tail"].count(f'"code": "run-refused",\n    "message": "{why}"') == 2
+    assert "smithers ask" in result["tail"]
     assert asked(smithers, "sly")["approved"] is None
 
     smithers("approve", "sly", "--no-resume")
