@@ -1,7 +1,7 @@
-"""The profile language is enough for CLIs that we do not ship: each writes its answer in a way of its own.
+"""The profile language is enough for ten ways to write an answer, more than the shipped profiles use.
 
-The shapes are those of gemini 0.61, qwen 0.24, copilot 1.0.102, opencode 1.18, pi 0.73, kimi 1.51, vibe 3.0,
-cline 3.0, mini-swe-agent 2.4 and aider 0.86.
+The shapes are those of gemini 0.61 and qwen 0.24 as one document, copilot 1.0.102, opencode 1.18, pi 0.73, kimi 1.51,
+vibe 3.0, cline 3.0, mini-swe-agent 2.4 and aider 0.86.
 """
 
 from __future__ import annotations
