@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from smithers_git.core.profile import Acp, Delivery, Level, Profile
+from smithers_git.core.profile import Delivery, Level, Profile
+from smithers_git.core.profile_rules import Acp
 from smithers_git.errors import AgentError
 
 PROMPT_FILE = "prompt.md"

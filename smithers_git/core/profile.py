@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from smithers_git.core.profile_rules import EventRule, FailureRule, Output, Part, State, Success, Wait
+from smithers_git.core.profile_rules import Acp, EventRule, FailureRule, Output, Part, State, Success, Wait
 from smithers_git.errors import ConfigError
 
 MAX_ARGUMENT = 120_000
@@ -90,23 +90,6 @@ class Permission(Part):
 class Session(Part):
     scope: Literal["none", "folder", "moves"] = "none"
     """`folder`: resumed only where it began (three CLIs would silently edit the old folder); `moves`: anywhere."""
-
-
-class Acp(Part):
-    """How the program speaks the Agent Client Protocol on its standard input and output."""
-
-    argv: tuple[str, ...] = ()
-    """The words after the program, with groups as in the profile's own argv; there is no {prompt}."""
-    program: tuple[str, ...] = ()
-    """Names or paths to look for, where it is another program."""
-    env: dict[str, str] = Field(default_factory=dict)
-    """Variables for this transport, before those of the permission level: mostly what makes the CLI ask us."""
-    mode: str | None = None
-    """The protocol's session mode to work in; None: `default` where there is one, in which agents ask us."""
-    counts: Literal["conversation", "turn"] = "conversation"
-    """What the tokens that it tells at the end of a turn are of. The protocol says: of the conversation."""
-    error: re.Pattern[str] | None = None
-    """An answer in which this is found is an error, told in the words of the model and as a success (copilot)."""
 
 
 class Terminal(Part):

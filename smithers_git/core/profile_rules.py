@@ -1,4 +1,4 @@
-"""The part of an agent profile that says how its output is read. `stream` evaluates these rules."""
+"""The part of an agent profile that says how to read it: by rules, which `stream` evaluates, or over a protocol."""
 
 from __future__ import annotations
 
@@ -168,3 +168,20 @@ class EventRule(Part):
     where: Tests = Where()
     each: Path = compile_path("")
     text: tuple[Path, ...] = ()
+
+
+class Acp(Part):
+    """How the program speaks the Agent Client Protocol on its standard input and output."""
+
+    argv: tuple[str, ...] = ()
+    """The words after the program, with groups as in the profile's own argv; there is no {prompt}."""
+    program: tuple[str, ...] = ()
+    """Names or paths to look for, where it is another program."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables for this transport, before those of the permission level: mostly what makes the CLI ask us."""
+    mode: str | None = None
+    """The protocol's session mode to work in; None: `default` where there is one, in which agents ask us."""
+    counts: Literal["conversation", "turn"] = "conversation"
+    """What the tokens that it tells at the end of a turn are of. The protocol says: of the conversation."""
+    error: re.Pattern[str] | None = None
+    """An answer in which this is found is an error, told in the words of the model and as a success (copilot)."""

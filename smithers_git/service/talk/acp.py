@@ -19,7 +19,7 @@ from smithers_git.core.acp.read import Scribe
 from smithers_git.core.acp.usage import Meter
 from smithers_git.core.command_line import Turn
 from smithers_git.core.lines import Lines, strip_escapes
-from smithers_git.core.profile import Acp as Protocol
+from smithers_git.core.profile_rules import Acp as Protocol
 from smithers_git.core.reply import AgentEvent, Failure, Reply
 from smithers_git.edge import player, process
 from smithers_git.errors import RunNotFound, RunRefused
