@@ -75,7 +75,8 @@ def _hand_in(scene: Scene, wish: Wish, by: str, patience: float) -> tuple[Ticket
     until = clock.monotonic() + patience
     while not future.done() and clock.monotonic() < until:
         if scene.stop.wait(_LOOK):
-            cancel.set()
+            cancel.set()  # it takes itself out of the queue again
+            return None
     return future.result() if future.done() else None
 
 
