@@ -29,7 +29,7 @@ The usual way: list_workflows, run_workflow (returns a run id at once), wait (un
 with inspect_run, diff or transcript, and land. When a run does not go on: why.
 Approvals and questions (list_pending) are for the user: show them what is asked, and only pass on what they said.
 Tools that take something away want confirm: true; without it they say what would happen.
-Answers are short: limit, cursor and next_cursor get more. Commands that they name are for a shell; tools do the same."""
+Answers are short: limit, cursor and next_cursor get more. Commands in them are for a shell; tools do the same."""
 _LARGEST: Final = 60_000
 """Characters of an answer's JSON, whatever was asked for: clients cut longer ones, or refuse them."""
 _TEMPLATE: Final = "smithers://runs/"
