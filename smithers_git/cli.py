@@ -120,7 +120,11 @@ def run(argv: list[str]) -> int:
 
 
 def _refuse(code: str, message: str, hint: str, how: tuple[bool, ExitCode]) -> int:
+    from smithers_git.core.redact import Redactor, secrets_of
+
     as_json, exit_code = how
+    clean = Redactor(secrets_of(os.environ)).text  # a detached engine's errors go to a log
+    message, hint = clean(message), clean(hint)
     if as_json:
         output.document({"error": {"code": code, "message": message, "hint": hint}})
     output.note(f"error: {message}")

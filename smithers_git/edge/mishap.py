@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import tempfile
 import traceback
 from pathlib import Path
 
 from smithers_git import __version__
+from smithers_git.core.redact import Redactor, secrets_of
 
 
 def write_log(error: BaseException, doing: str) -> Path:
@@ -18,5 +20,5 @@ def write_log(error: BaseException, doing: str) -> Path:
         "".join(traceback.format_exception(error)),
     ]
     with tempfile.NamedTemporaryFile("w", prefix="smithers-bug-", suffix=".log", delete=False, encoding="utf-8") as log:
-        log.write("\n".join(lines))
+        log.write(Redactor(secrets_of(os.environ)).text("\n".join(lines)))
     return Path(log.name)

@@ -259,7 +259,7 @@ class Engine:
         return True
 
     def _add(self, event: ev.Event) -> None:
-        self.chain.add(event, self.project.clock.now())
+        event = self.chain.add(event, self.project.clock.now())
         self.renderer.note(event)
         self._told.append(event)
 

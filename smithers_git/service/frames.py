@@ -176,16 +176,17 @@ class Chain:
             apply(self.state, event, frame.data.time)
         self.state.number = frame.data.number
 
-    def add(self, event: ev.Event, at: float) -> None:
+    def add(self, event: ev.Event, at: float) -> ev.Event:
         """Apply an event that the next frame will hold; the first one of a frame says when all of it happened.
 
-        Secrets are taken out here, so that the state is what the frame folds to.
+        Secrets are taken out here, so that the state is what the frame folds to; returns the event as it is held.
         """
         event = scrub(event, self._redactor())
         if not self._pending:
             self._at = at
         self._pending.append(event)
         apply(self.state, event, self._at)
+        return event
 
     def put(self, path: str, data: bytes) -> None:
         """A file that the next frame will hold."""

@@ -115,7 +115,9 @@ class Lanes:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._spaces = Workspaces(project.repository, "queue", project.settings.worktree, project.settings.ports)
+        settings = project.settings
+        redactor = project.secrets.redactor
+        self._spaces = Workspaces(project.repository, "queue", settings.worktree, settings.ports, redactor)
         self._guard = threading.Lock()
         self._held: set[int] = set()
 

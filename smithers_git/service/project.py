@@ -100,7 +100,8 @@ class Project:
         """The workspaces of a run."""
         from smithers_git.service.workspaces import Workspaces
 
-        return Workspaces(self.repository, run, self.settings.worktree, self.settings.ports)
+        settings = self.settings
+        return Workspaces(self.repository, run, settings.worktree, settings.ports, self.secrets.redactor)
 
     def chain(self, run: str) -> Chain:
         """The frames of a run; raises RunNotFound."""

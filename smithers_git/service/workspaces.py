@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.settings import PortSettings, WorktreeSettings
 from smithers_git.edge import process
 from smithers_git.edge.git import worktree
@@ -44,11 +45,18 @@ class Workspaces:
         run: id of the run.
         settings: how new ones are made ready.
         ports: which blocks of ports they may have.
+        redactor: takes secrets out of what a command with that environment says.
     """
 
     def __init__(
-        self, repo: Repository, run: str, settings: WorktreeSettings, ports: PortSettings | None = None
+        self,
+        repo: Repository,
+        run: str,
+        settings: WorktreeSettings,
+        ports: PortSettings | None = None,
+        redactor: Callable[[Mapping[str, str]], Redactor] = lambda env: Redactor(secrets_of(env)),
     ) -> None:
+        self._redactor = redactor
         self.repo = repo
         self.run = run
         self.settings = settings
@@ -207,12 +215,14 @@ class Workspaces:
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
         log = checkout.git_dir / _LOG.format(which)
         launch = process.Launch(argv, checkout.path, env, merge_stderr=True, timeout=_LIMIT)
+        clean = self._redactor(env)
         with log.open("w+b") as output:
 
             def write(chunk: bytes) -> None:
-                output.write(chunk)
+                output.write(clean.feed(chunk))
 
             ended = process.run(launch, on_output=write, cancel=cancel or threading.Event())
+            output.write(clean.finish())
             output.seek(max(0, output.tell() - _TAIL))
             tail = output.read().decode("utf-8", "replace").strip()
         if ended.code != 0 or ended.reason != "exited":

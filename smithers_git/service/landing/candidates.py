@@ -63,12 +63,12 @@ class Candidates:
 
     def make(self, onto: str, one: EntryState) -> None:
         """The candidate of an entry on top of a commit."""
-        entry = one.entry
+        entry, clean = one.entry, self.project.redactor().text
         made = self.merger.candidate(
             onto,
             entry.head,
             entry.style,
-            lambda tree, original: home.message(entry, tree, original),
+            lambda tree, original: clean(home.message(entry, tree, original)),
             int(one.entered),  # so that the same entry gives the same commit after a crash
         )
         if isinstance(made, Candidate):

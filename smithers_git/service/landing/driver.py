@@ -135,14 +135,14 @@ class Driver:
 
     def _with_evidence(self, event: ev.EntryRefused) -> ev.EntryRefused:
         """The refusal with the place of what its author needs to mend it."""
-        data = b""
+        data = ""
         if event.reason == "conflict":
             tip = self.objects.ref(self.target) or ""
-            data = self.candidates.hunks(tip, event.entry).encode("utf-8", "replace")
+            data = self.candidates.hunks(tip, event.entry)
         if not data:
             return event
         path = f"evidence/{event.entry}.txt"
-        self.ledger.put(path, data)
+        self.ledger.put_text(path, data)
         return event.model_copy(update={"evidence": path})
 
     # -- gates
@@ -237,7 +237,7 @@ class Driver:
         return ev.HookRan(entry=found.entry, commit=found.commit, passed=said.passed, message=message, log=log)
 
     def _keep(self, path: str, text: str) -> str:
-        self.ledger.put(path, text.encode("utf-8", "replace"))
+        self.ledger.put_text(path, text)
         return path
 
     # -- home

@@ -79,7 +79,8 @@ def wish(project: Project, change: Change, terms: Terms) -> Wish:
     """The entry for `change` on these terms, its message made from the template."""
     target = terms.onto if terms.onto.startswith("refs/heads/") else f"refs/heads/{terms.onto}"
     style: Style = terms.style or project.settings.landing.style
-    text = _message(project, change, style)
+    # Here, and not only where a frame is written: the id comes from the words, and a commit on a branch has them.
+    text = project.redactor().text(_message(project, change, style))
     title, _, body = text.partition("\n")
     title = commit_message.subject(title) or commit_message.subject(change.name)
     fields: dict[str, Any] = {

@@ -16,6 +16,8 @@ from smithers_git.core.landing.entry import Gate
 from smithers_git.core.landing.events import EntryEntered, EntryLanded, GateRan, LandingBegun, QueueEvent
 from smithers_git.core.landing.state import QueueState, apply
 from smithers_git.core.receipt import Pass
+from smithers_git.core.redact import Redactor
+from smithers_git.core.scrub import scrub
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import RefMoved
 from smithers_git.names import queue_ref
@@ -43,9 +45,18 @@ class Ledger:
         target: full name of the branch that is landed on.
         owner: who writes.
         shelf: file beside the frames that spares folding all of them, see `shelf`.
+        redactor: takes secrets out of what a frame is going to hold.
     """
 
-    def __init__(self, objects: Objects, target: str, owner: Owner, shelf: Path | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        target: str,
+        owner: Owner,
+        shelf: Path | None = None,
+        redactor: Callable[[], Redactor] = Redactor,
+    ) -> None:
+        self._redactor = redactor
         self.objects = objects
         self._shelf = shelf
         self.target = target
@@ -95,6 +106,7 @@ class Ledger:
 
     def add(self, event: QueueEvent, at: float) -> None:
         """Apply an event that the next frame will hold; the first one of a frame says when all of it happened."""
+        event = scrub(event, self._redactor())
         if not self._pending:
             self._at = at
         self._pending.append(event)
@@ -103,6 +115,10 @@ class Ledger:
     def put(self, path: str, data: bytes) -> None:
         """A file that the next frame will hold."""
         self._files[path] = data
+
+    def put_text(self, path: str, text: str) -> None:
+        """A file of what somebody said, secrets taken out."""
+        self.put(path, self._redactor().text(text).encode("utf-8", "replace"))
 
     def read(self, path: str) -> bytes | None:
         """A file of the newest frame."""

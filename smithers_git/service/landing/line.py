@@ -86,7 +86,13 @@ def evidence(project: Project, target: str, one: EntryState) -> str:
 def open_ledger(project: Project, target: str, objects: Objects | None = None) -> Ledger:
     """The chain of a target's queue; `objects` are those of the thread that asks, if that is not the main one."""
     name = target.removeprefix("refs/heads/")
-    return Ledger(objects or project.objects, target, project.owner, project.state_dir / "queue" / f"{name}.json")
+    return Ledger(
+        objects or project.objects,
+        target,
+        project.owner,
+        project.state_dir / "queue" / f"{name}.json",
+        project.redactor,
+    )
 
 
 def lock_path(project: Project, target: str) -> Path:
