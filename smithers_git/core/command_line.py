@@ -106,7 +106,7 @@ def build_acp(profile: Profile, turn: Turn) -> Invocation:
         **{name: _group(words, values) for name, words in profile.groups.items()},
     }
     argv = [turn.program]
-    for word in own.argv:
+    for word in own.argv if "{extra}" in own.argv else (*own.argv, "{extra}"):
         name = word[1:-1]
         argv += groups[name] if word == f"{{{name}}}" and name in groups else (_fill(word, values),)
     env = {**profile.env.values, **(level.env if level else {}), **own.env}

@@ -178,6 +178,8 @@ def test_the_command_for_a_conversation_over_the_agent_client_protocol():
     assert call.argv == ("x", "serve", "--edit", "-m", "m", "--in=/w", "-v")
     assert call.env_set == {"KEPT": "1", "LEVEL": "edit", "OWN": "acp"}
     assert (call.stdin, call.prompt_file) == (None, None)
+    bare = load_profile('program = ["x"]\ntransport = "acp"\n', "x.toml")
+    assert build_acp(bare, turn).argv == ("x", "-v")
     # A level that the CLI does not have is kept by our answers: nothing that would widen it is put in its place.
     assert build_acp(profile, replace(turn, permission="read", model=None)).argv == ("x", "serve", "--in=/w", "-v")
     with pytest.raises(AgentError, match=r"claude has no \[acp\]"):
