@@ -37,9 +37,13 @@ class Version(Part):
 
 
 class Login(Part):
-    """How to see that the CLI is logged in: this command exits with 0, or one of the variables is set."""
+    """How to see that the CLI is logged in: this command exits with 0, or one of the variables is set. Neither is given
+    where it cannot be seen.
+    """
 
     argv: tuple[str, ...] = ()
+    regex: re.Pattern[str] | None = None
+    """What that command prints then, where its exit code does not tell."""
     env: tuple[str, ...] = ()
     how: str = ""
     """What to type to log in."""

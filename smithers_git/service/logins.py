@@ -52,12 +52,15 @@ def ask(program: str, words: Sequence[str], env: Mapping[str, str], limit: float
 def logged_in(project: Project, profile: Profile, own: AgentSettings, program: str) -> bool | None:
     """Whether somebody is; None when the profile knows no way to tell."""
     login = profile.login
-    if login is None:
+    if login is None or not (login.argv or login.env):
         return None
     env = environ(project, profile, own)
     if any(env.get(name) for name in login.env):
         return True
-    return ask(program, login.argv, env)[0] == 0 if login.argv else False
+    if not login.argv:
+        return False
+    code, said = ask(program, login.argv, env)
+    return code == 0 and (login.regex is None or login.regex.search(said) is not None)
 
 
 def logged_out(project: Project, agents: Mapping[str, tuple[Profile, str]]) -> set[str]:

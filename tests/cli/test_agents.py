@@ -204,7 +204,7 @@ def test_what_is_not_installed_fails_with_how_to_get_it(smithers: Smithers) -> N
 
 
 def test_an_unknown_agent_is_refused_with_those_that_there_are(smithers: Smithers) -> None:
-    assert "known: claude" in smithers("agents", "test", "nix", code=1).err
+    assert " claude, " in smithers("agents", "test", "nix", code=1).err
 
 
 def test_a_hanging_agent_is_ended_in_time(smithers: Smithers, claude) -> None:

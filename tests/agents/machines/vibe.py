@@ -27,7 +27,7 @@ MACHINE = Machine(
             output_price = 2.0
             """
     },
-    hang=20,
-    patience=20,
+    hang=30,
+    patience=30,
     full="full",
 )
