@@ -10,8 +10,9 @@ from agents.stub.steps import say, write
 from kit.repos import git
 from kit.runs import Smithers
 
+from smithers_git.errors import AgentError
 from smithers_git.service.project import Project
-from smithers_git.service.talk.sdk import messages, take
+from smithers_git.service.talk.sdk import messages, server, take
 
 AGENT = "sdk:anthropic/claude-sonnet-5-5"
 FLOW = f'    return Task("implement", agent="{AGENT}", output=Change, prompt="Make calc.py.", retries=1, %s)\n'
@@ -57,6 +58,25 @@ def test_a_task_is_done_and_the_frame_says_what_it_took(smithers: Smithers, stub
     stored = git(smithers.repo, "grep", "-h", "made calc.py", f"refs/smithers/runs/{run}", "--", "transcripts")
     assert stored
     assert not git(smithers.repo, "grep", "-h", KEY, f"refs/smithers/runs/{run}", check=False)
+    smithers("rewind", run, "--frame", "0", "--yes")  # and the conversation with it
+    assert messages(Project.open(smithers.repo), run, "implement", str(end["session"])) == []
+
+
+def test_secrets_of_servers_are_known(smithers: Smithers, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ODD", "a value that is fetched")
+    (smithers.repo / ".smithers").mkdir()
+    (smithers.repo / ".smithers" / "config.toml").write_text(
+        """
+        [mcp.one]
+        url = "http://localhost/mcp"
+        headers = { X = { env = "ODD" } }
+        """
+    )
+    project = Project.open(smithers.repo)
+    assert "a value that is fetched" in project.secrets.known()
+    assert server(project, "one").headers == {"X": "a value that is fetched"}
+    with pytest.raises(AgentError, match="there is no MCP server 'two'"):
+        server(project, "two")
 
 
 def test_models_are_listed_with_why_they_can_be_used(smithers: Smithers, stub: StubModel):

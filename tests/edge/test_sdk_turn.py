@@ -11,7 +11,12 @@ import pytest
 from agents.stub.server import StubModel
 from agents.stub.steps import Step, decline, drop, refuse, run, say, write
 
+from smithers_git.core.events import Usage
+from smithers_git.core.profile import load_profile
+from smithers_git.core.reply import AgentEvent
 from smithers_git.core.sdk_agent import SdkJob, parse
+from smithers_git.core.stream import Reader
+from smithers_git.edge.sdk import PROFILE
 from smithers_git.edge.sdk.turn import Turn
 
 MODELS = ["anthropic/claude-sonnet-5-5", "openai/gpt-5", "openai-chat/gpt-4o", "google/gemini-2.5-pro"]
@@ -88,6 +93,29 @@ def test_a_turn_writes_a_file_and_counts_its_tokens(model: str, work: Path, stub
     # The stub calls Google's model by a name that no price list has: then there is no cost, rather than a wrong one.
     assert all(("cost" in line) == ("google" not in model) for line in used)
     assert all(line.get("cost", 1) > 0 for line in used)
+
+
+def test_the_profile_reads_a_turn_and_takes_no_part_of_it_for_a_success(work: Path, stub: StubModel):
+    stub.play(write("a.txt", "a\n", input_tokens=10), refuse(503, "api_error", "hiccup"), say(DONE, cached_tokens=7))
+    lines = [{"type": "session", "session": "s", "model": MODELS[0]}, *turn(work)]
+    profile = load_profile(PROFILE.read_text(), str(PROFILE))
+    for end in range(len(lines) + 1):
+        reader, events = Reader(profile), list[AgentEvent]()
+        for line in lines[:end]:
+            events += reader.feed(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        reply = reader.finish(0)
+        assert (reply.error is None) == (end == len(lines))
+    assert (reply.answer, reply.session) == (DONE, "s")
+    assert reply.usage == Usage(input=117, output=20, cached=7)
+    assert reply.cost == pytest.approx(sum(line["cost"] for line in lines if line["type"] == "usage"))
+    told = [(event.kind, event.text) for event in events if event.kind != "usage"]
+    assert told == [
+        ("started", MODELS[0]),
+        ("tool", "write a.txt"),
+        ("tool_done", "write made a.txt"),
+        ("retrying", "claude-sonnet-5-5: 503 hiccup"),
+        ("text", DONE),
+    ]
 
 
 @pytest.mark.parametrize("model", MODELS)
