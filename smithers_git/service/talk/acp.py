@@ -119,11 +119,19 @@ class _Line:
     """One process, and the conversation with it."""
 
     def __init__(self, seat: Seat, program: str, session: str | None, correction: int) -> None:
-        self._seat, self._profile, own = seat, seat.profile, seat.own
+        self._seat, self._profile = seat, seat.profile
         default = seat.profile.permission.default if seat.profile.permission else "edit"
-        self._level: policy.Level = own.permission or default
-        self._held = ExitStack()
-        scratch = self._held.enter_context(seat.scratch())
+        self._level: policy.Level = seat.own.permission or default
+        self._lines, self._scribe = Lines(), Scribe()
+        self._vigil: Vigil | None = None
+        with ExitStack() as held:
+            self._begin(program, session, correction, held.enter_context(seat.scratch()))
+            held.callback(self._talk.close)
+            self._held = held.pop_all()
+
+    def _begin(self, program: str, session: str | None, correction: int, scratch: Path) -> None:
+        """Start the process; the conversation begins with `open`."""
+        seat, own = self._seat, self._seat.own
         turn = Turn(
             program=program,
             prompt="",
@@ -138,8 +146,6 @@ class _Line:
         call = command_line.build_acp(self._profile, turn)
         env = seat.environ(call, correction)
         self._redactor = seat.redactor(env)
-        self._lines, self._scribe = Lines(), Scribe()
-        self._vigil: Vigil | None = None
         self._minutes = Minutes(lambda: seat.redactor(env))
         self.client = Client(
             Opening(
@@ -154,7 +160,6 @@ class _Line:
         first = min(launch.first_output or _SILENT, _SILENT)
         launch = replace(launch, terminal=None, first_output=first)
         self._talk = process.Talk(launch, cancel=seat.watch.cancel, on_start=seat.watch.live.started, leave=_LEAVE)
-        self._held.callback(self._talk.close)
 
     @property
     def ready(self) -> bool:
@@ -277,6 +282,8 @@ class _Line:
         except (RunNotFound, RunRefused) as error:  # no run, as in `smithers agents test`, or one that is over
             self._report(AgentEvent("other", f"nobody can be asked: {error.message}"))
             return request.reject, "policy"
+        if self._vigil is not None:
+            self._vigil = seat.vigil()  # a person took the time, not the agent
         if wait.end == "resolved" and wait.reply in choices:
             return choices[wait.reply], wait.by or "a person"
         return request.reject, "nobody"
