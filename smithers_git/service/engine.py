@@ -268,11 +268,14 @@ class Engine:
             return
         told, self._told = tuple(self._told), []
         done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
-        for result in [r for r in self._landed if (*r.job.key, r.job.attempt) in done]:
+        ended = [r for r in self._landed if (*r.job.key, r.job.attempt) in done]
+        for result in ended:
             self._landed.remove(result)
             self.performer.put_back(result)
             for text in result.notes:
                 self.watcher.noted(text)
+        if any(result.astray for result in ended):
+            recover.unmark(self.project, self.chain.run)
         for text in self.purse.unpriced(self.chain.state, told):
             self.watcher.noted(text)
         self.watcher.recorded(self.chain.state, told, self.chain.state.updated)

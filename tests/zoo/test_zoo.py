@@ -16,6 +16,8 @@ import pytest
 from kit import engines, processes, proofs
 from kit.zoo import Zoo, wild
 
+from smithers_git.service.job import Result
+from smithers_git.service.perform import Performer
 from smithers_git.service.project import Project
 
 FOUND_OUT: dict[str, list[str | None]] = {
@@ -128,3 +130,26 @@ def test_megabytes_without_an_end_are_read_and_not_kept(zoo: Zoo, megabytes: int
     assert zoo.attempts(state) == {"flood": [("hundred-megabytes", "crash"), ("tame", None)]}
     blobs = [len(data) for _, data in proofs.tree(zoo.repo, f"refs/smithers/runs/{state.run}").values()]
     assert sum(blobs) < 10 << 20
+
+
+def test_a_kill_between_the_frame_and_the_files_of_an_attempt_that_went_astray_loses_neither(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(self: Performer, result: Result) -> None:
+        if result.astray:
+            raise Killed
+
+    zoo.house("resets")
+    with monkeypatch.context() as patch:
+        patch.setattr(Performer, "put_back", die)
+        with pytest.raises(Killed):
+            zoo.up({"cage": ["resets", "tame"]}, "retries=1")
+    (run,) = Project.open(zoo.repo).tips()
+    space = proofs.space_path(zoo.repo, run, "cage")
+    assert not (space / "before.txt").exists(), "it was killed before anything was put back"
+    assert zoo.smithers.json("up", "--resume", run)["status"] == "finished"
+    assert zoo.after(Project.open(zoo.repo).chain(run).state, "cage") == ["before", "tame"]
+    assert not (Project.open(zoo.repo).run_dir(run) / "restore").exists(), "nothing is to be put back any more"
