@@ -153,9 +153,13 @@ class FailureRule(Part):
     exit: tuple[int, ...] | None = None
     lost_session: bool = False
     """The conversation to resume is gone: the next attempt starts a new one."""
+    waits: bool = False
+    """Who prints a line in which `regex` is found waits for a person, for ever: it is ended at once."""
 
     @model_validator(mode="after")
     def _has_condition(self) -> FailureRule:
+        if self.waits and self.regex is None:
+            raise ValueError("regex: field required with waits")
         if not self.where and self.regex is None and self.exit is None:
             raise ValueError("where: field required (or regex, or exit)")
         return self

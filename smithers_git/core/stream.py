@@ -47,6 +47,9 @@ class Reader:
         self._counted: Usage | None = None
         self._collected = Collector(profile)
         self._events = Dispatch((rule.where, rule) for rule in profile.events)
+        self._waits = [rule.regex for rule in profile.failure if rule.waits and rule.regex]
+        self.waits = False
+        """Whether the CLI waits for a person, who will not come: it had better be ended."""
 
     @property
     def session(self) -> str | None:
@@ -71,6 +74,7 @@ class Reader:
         if self._mode != "jsonl":
             self._keep(data)
         if self._mode == "json":
+            self._look(data.decode("utf-8", "replace"))
             return []
         return [event for line in self._lines.feed(data) for event in self._line(line)]
 
@@ -142,9 +146,13 @@ class Reader:
             self._cut = True
             del self._kept[: -self._limit]
 
+    def _look(self, text: str) -> None:
+        self.waits = self.waits or any(regex.search(text) for regex in self._waits)
+
     def _line(self, line: str) -> list[AgentEvent]:
         if not line.startswith(("{", "[")):
             line = strip_escapes(line).strip()
+            self._look(line)
         if self._mode == "text":
             return [AgentEvent("text", line)] if line else []
         value = None

@@ -215,3 +215,19 @@ def test_a_hanging_agent_is_ended_in_time(smithers: Smithers, claude) -> None:
     (failed,) = [step for step in document["steps"] if step["standing"] == "failed"]
     assert failed["text"].startswith("timeout")
     assert "--timeout" in failed["hint"]
+
+
+def test_an_agent_that_waits_for_a_person_to_log_in_is_ended_at_once(
+    smithers: Smithers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = "echo No API key found. Starting login flow...; printf 'When prompted, paste your code here: '; sleep 600"
+    write(tmp_path / "programs", {"amp": f'#!/bin/sh\n[ "$1" = --version ] && exec echo 0.0.1790142911\n{flow}\n'})
+    (tmp_path / "programs" / "amp").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"), prepend=":")
+    write(Path.home(), {".config/smithers/config.toml": "[isolate]\nmachine = true\n"})
+
+    document = smithers.json("agents", "test", "amp", "--only", "answer", code=1)
+
+    (failed,) = [step for step in document["steps"] if step["standing"] == "failed"]
+    assert failed["text"].startswith("auth: ")
+    assert failed["hint"] == "amp login"

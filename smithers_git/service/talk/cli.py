@@ -21,6 +21,10 @@ from smithers_git.service.talk.talker import account
 from smithers_git.service.talk.vigil import Stalled
 
 
+class _Waiting(Exception):
+    """The agent waits for a person; raised where its output is taken, so that its processes are ended."""
+
+
 class Cli:
     """Turns with one agent CLI in one folder."""
 
@@ -85,6 +89,8 @@ class Cli:
 
         def output(chunk: bytes) -> None:
             vigil.look(take(redactor.feed(chunk)))
+            if reader.waits:
+                raise _Waiting
 
         def take(clean: bytes) -> list[AgentEvent]:
             live.write(clean)
@@ -101,6 +107,8 @@ class Cli:
             )
         except Stalled as stalled:
             stall = stalled.stall
+        except _Waiting:
+            ended = process.Exit(None, None, "exited", "", 0.0, b"")  # its failure rules say what it waits for
         take(redactor.finish())
         files = {**_results(profile, scratch), **additions.read(reader.session)}
         files = {source: redactor.text(text) for source, text in files.items()}
