@@ -32,6 +32,7 @@ PAGES = (
     "docs/unattended.md",
     "docs/agent-driven.md",
     "docs/sdk.md",
+    "docs/security.md",
 )
 _FENCE = re.compile(r"^```(\w+) (\S+)(?: ends=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
