@@ -32,6 +32,7 @@ _FURTHER: Final = {
     "anthropic": ("ANTHROPIC_*",),
     "openai": ("OPENAI_*",),
     "google": ("GOOGLE_*", "GEMINI_*"),
+    "google-cloud": ("GOOGLE_*",),
     "bedrock": ("AWS_*",),
     "azure": ("AZURE_*", "OPENAI_API_VERSION"),
 }
@@ -55,7 +56,7 @@ class SdkAgent:
     @property
     def family(self) -> str:
         """`openai-chat` and `openai-responses` are two ways to talk with `openai`."""
-        return self.provider.partition("-")[0]
+        return "openai" if self.provider in ("openai-chat", "openai-responses") else self.provider
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -260,3 +260,30 @@ def test_what_a_command_says_is_cut_in_its_middle_and_what_it_left_is_ended(work
     assert said.endswith("\n100000\nend")
     assert "bytes left out]" in said
     assert len(said) < 60_000
+
+
+def test_a_conversation_that_cannot_be_read_is_lost(work: Path, stub: StubModel):
+    stub.play(say(DONE))
+    lines = turn(work, history=[{"kind": "request", "parts": [{"part_kind": "of another time"}]}])
+    reader = Reader(load_profile(PROFILE.read_text(), str(PROFILE)))
+    reader.feed(json.dumps(lines.result).encode() + b"\n")
+    error = reader.finish(1).error
+    assert error is not None
+    assert error.lost_session
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "passed"),
+    [
+        ("openai-chat/a", ("OPENAI_API_KEY",), {"OPENAI_*", "OPENAI_CHAT_BASE_URL"}),
+        ("google-cloud/a", ("GOOGLE_CLOUD_API_KEY",), {"GOOGLE_*"}),
+        ("openrouter/a/b", ("OPENROUTER_API_KEY",), {"OPENROUTER_API_KEY", "OPENROUTER_BASE_URL"}),
+        ("bedrock/eu.anthropic.claude-v1:0", ("BEDROCK_API_KEY",), {"AWS_*"}),
+    ],
+)
+def test_a_provider_sees_its_own_variables(name: str, keys: tuple[str, ...], passed: set[str]):
+    agent = parse(f"sdk:{name}")
+    assert agent.id == name
+    assert agent.keys == keys
+    assert passed <= set(agent.passed)

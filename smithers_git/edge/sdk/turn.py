@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
 from pydantic_ai import Agent, AgentRun, StructuredDict, UsageLimits
 from pydantic_ai.capabilities import Hooks
 from pydantic_ai.exceptions import (
@@ -57,6 +58,10 @@ change only what the task needs, and check what you did. Do not commit: your fil
 """
 
 
+class Unreadable(Exception):
+    """The conversation so far is not what the library can go on with."""
+
+
 @dataclass
 class Turn:
     """What belongs to one turn.
@@ -84,6 +89,8 @@ class Turn:
             answer = asyncio.run(self._converse())
         except NoKey as error:
             return self._end(Trouble("auth", str(error)))
+        except Unreadable as error:
+            return self._end(Trouble("lost_session", f"the conversation cannot be gone on with: {error}"))
         except NoServer as error:
             return self._end(Trouble("bad_request", str(error)))
         except TELLING as error:
@@ -100,7 +107,10 @@ class Turn:
         return False
 
     async def _converse(self) -> str:
-        history = ModelMessagesTypeAdapter.validate_python(self.job.history)
+        try:
+            history = ModelMessagesTypeAdapter.validate_python(self.job.history)
+        except ValidationError as error:
+            raise Unreadable(f"{error.error_count()} of its messages cannot be read") from error
         self._told = len(history)
         history = closed(history)
         limits = UsageLimits(request_limit=self.job.max_requests)
