@@ -38,7 +38,7 @@ class Bench:
         self.repo = folder / "repo"
         profile = (ROOT / "agents" / f"{cli}.toml").read_text()
         quick = "".join(
-            {"first_output": "first_output = 5\n", "idle": "idle = 5\n"}.get(line.partition(" =")[0], line)
+            {"first_output": "first_output = 30\n", "idle": "idle = 5\n"}.get(line.partition(" =")[0], line)
             for line in profile.splitlines(keepends=True)
         )
         pools = "".join(f'{name} = ["{cli}"]\n' for name in ("implement", "review", "smart"))
@@ -55,10 +55,20 @@ class Bench:
         for who in ("AUTHOR", "COMMITTER"):
             self.environ |= {f"GIT_{who}_NAME": "T", f"GIT_{who}_EMAIL": "t@localhost"}
 
-    def up(self, *steps: Step, run: str = "r1") -> dict[str, object]:
-        """Play `steps` while `implement` runs; returns what `up --json` printed."""
+    def begin(self, *steps: Step, code: int) -> dict[str, object]:
+        """Play `steps` while `implement` runs, which ends with that exit code; returns what `up --json` printed."""
         self.stub.play(*steps)
-        done = self._smithers("up", "implement", "-p", "write add()", "--run-id", run, "--json")
+        done = self._smithers("up", "implement", "-p", "write add()", "--run-id", "r1", "--json")
+        assert marked("SMITHERS_TEST_MARK", self.environ["SMITHERS_TEST_MARK"]) == []
+        assert done.returncode == code, done.stderr
+        document: dict[str, object] = json.loads(done.stdout)
+        return document
+
+    def up(self, *steps: Step, run: str = "r1", resume: bool = False) -> dict[str, object]:
+        """Play `steps` while `implement` runs or is resumed; returns what `up --json` printed."""
+        self.stub.play(*steps)
+        new = ("implement", "-p", "write add()", "--run-id", run)
+        done = self._smithers("up", *(("--resume", run) if resume else new), "--json")
         assert marked("SMITHERS_TEST_MARK", self.environ["SMITHERS_TEST_MARK"]) == []
         assert done.returncode == 0, done.stderr
         document: dict[str, object] = json.loads(done.stdout)
@@ -129,10 +139,12 @@ def test_an_answer_that_does_not_fit_goes_back_to_the_same_conversation(bench: B
     assert "holds no JSON" in correction  # … and what was wrong
 
 
-def test_a_rate_limit_is_told_and_tried_again(bench: Bench):
+def test_at_a_rate_limit_the_run_waits_and_goes_on_when_somebody_says_so(bench: Bench):
     inner = 3 if bench.cli == "claude" else 1  # requests until the CLI itself gives up
     limit = refuse(429, "rate_limit_error", "Too many requests")
-    bench.up(*[limit] * inner, bench.mend(), say(CHANGE), say(VERDICT))
+    document = bench.begin(*[limit] * inner, code=3)
+    assert [one["title"] for one in document["waiting"]] == [f"limit of {bench.cli}"]  # type: ignore[attr-defined]
+    bench.up(bench.mend(), say(CHANGE), say(VERDICT), resume=True)
     assert [one.get("kind") for one in bench.attempts()] == ["limit", None]
 
 
