@@ -110,7 +110,8 @@ def _holds_one(path: Path, folders: Iterable[Path]) -> bool:
 def _installed(program: str, environ: Mapping[str, str], deep: int = 3) -> Iterator[Path]:
     """The folders that a program needs to start: those of PATH, where it is installed, and the same of what runs it."""
     for entry in environ.get("PATH", os.defpath).split(os.pathsep):
-        if entry.startswith("/") and Path(entry).is_dir() and deep == 3:
+        # Not `Path.is_dir`, which raises where a folder of somebody else is in the way (CPython 3.11).
+        if entry.startswith("/") and deep == 3 and os.path.isdir(entry):  # noqa: PTH112
             yield Path(entry)
     path = Path(shutil.which(program, path=environ.get("PATH")) or program)
     for _ in range(20):  # each link on the way has to be there
