@@ -165,7 +165,6 @@ def let_in(project: Project, names: Iterable[str]) -> None:
 def login_hint(project: Project, name: str, run: str) -> str:
     """What to type when the service of the agent refuses its key or login."""
     login = profile(project, name).login
-    ways = [login.how] if login and login.how else []
-    ways += [f"set {' or '.join(login.env)}"] if login and login.env else []
-    first = f"{', or '.join(ways)}; then: " if ways else f"smithers agents test {name} shows what is wrong; then: "
-    return f"{first}smithers up --resume {run}"
+    way = login.how if login else ""
+    way = way or (f"set {' or '.join(login.env)}" if login and login.env else "")
+    return f"{way or f'smithers agents test {name} shows what is wrong'}; then: smithers up --resume {run}"
