@@ -1,4 +1,7 @@
-"""Write docs/commands.md from the help texts and the error table: `make docs`. A test compares the file with this."""
+"""Write docs/commands.md from the help texts and the error table, and the table of profiles in docs/agents.md.
+
+`make docs` runs it. A test compares the files with this.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 import click
 
 from smithers_git import cli, errors
+from smithers_git.core.profile import Profile, load_profile
 from smithers_git.edge import content
 
 HEAD = """\
@@ -72,8 +76,42 @@ def _help(command: click.Command, path: str) -> str:
     return command.get_help(context).rstrip()
 
 
+def agents_page() -> str:
+    """docs/agents.md with its table of the built-in profiles as they are."""
+    text = (Path(__file__).parent / "agents.md").read_text("utf-8")
+    head, mark, rest = text.partition("<!-- profiles: written by docs/generate.py -->\n")
+    end = rest.index("<!-- end -->")
+    return f"{head}{mark}{_profiles()}{rest[end:]}"
+
+
+def _profiles() -> str:
+    rows = ["| agent | program | proven with | may | conversation |", "| --- | --- | --- | --- | --- |"]
+    for name, path in content.list_agents(None).items():
+        if name == "script":  # the one that plays, for trying things out
+            continue
+        profile = load_profile(path.read_text("utf-8"), str(path))
+        proven = profile.proven or f"*not proven*: {profile.unproven}"
+        scope = _SCOPES[profile.session.scope]
+        rows.append(f"| `{name}` | `{profile.program[0]}` | {proven} | {_levels(profile)} | {scope} |")
+    return "\n".join(rows) + "\n"
+
+
+_SCOPES = {"none": "none", "folder": "in its folder", "moves": "anywhere"}
+
+
+def _levels(profile: Profile) -> str:
+    """What it may do unasked, the default first."""
+    permission = profile.permission
+    if permission is None:
+        return "everything"
+    levels = [level for level in ("read", "edit", "full") if getattr(permission, level) is not None]
+    return ", ".join(sorted(levels, key=lambda level: level != permission.default))
+
+
 def main() -> None:
-    (Path(__file__).parent / "commands.md").write_text(page(), encoding="utf-8")
+    here = Path(__file__).parent
+    (here / "commands.md").write_text(page(), encoding="utf-8")
+    (here / "agents.md").write_text(agents_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

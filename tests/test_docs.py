@@ -14,6 +14,8 @@ from kit import repos, runs
 
 from smithers_git import errors
 from smithers_git.core import codec, events
+from smithers_git.core.profile import load_profile
+from smithers_git.core.profile_rules import Part, Wait
 from smithers_git.core.settings import Settings
 from smithers_git.core.trigger import HOOKS
 from smithers_git.edge import content
@@ -31,8 +33,10 @@ PAGES = (
     "docs/triggers.md",
     "docs/unattended.md",
     "docs/agent-driven.md",
+    "docs/acp.md",
     "docs/sdk.md",
     "docs/security.md",
+    "docs/agents.md",
 )
 _FENCE = re.compile(r"^```(\w+) (\S+)(?: ends=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -76,6 +80,39 @@ def generated() -> str:
     return str(module.page())
 
 
+def blocks(page: str) -> dict[str, str]:
+    """The files that a page shows, by name."""
+    return {block[2]: block[4] for block in _FENCE.finditer((DOCS / page).read_text("utf-8"))}
+
+
+def test_the_profiles_of_the_page_are_valid_and_it_names_every_key() -> None:
+    shown = blocks("agents.md")
+    assert Settings.model_validate(tomllib.loads(shown["config.toml"])).agents
+    for name in ("gnome", "gnome2"):
+        assert load_profile(shown[f"{name}.toml"], f"{name}.toml").program
+    text = (DOCS / "agents.md").read_text("utf-8")
+    tables: list[type[Part]] = [*Part.__subclasses__(), Wait]
+    keys = {entry.alias or key for table in tables for key, entry in table.model_fields.items()} - {"name"}
+    assert sorted(key for key in keys if not re.search(rf"\b{key}\b", text)) == []
+
+
+def test_the_ten_line_profile_of_the_page_does_a_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repos.write(tmp_path, {"bin/gnome": '#!/bin/sh\necho \'{"summary": "planted"}\'\n'})
+    (tmp_path / "bin" / "gnome").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    repo = repos.make_repo(tmp_path / "repo", {".smithers/agents/gnome.toml": blocks("agents.md")["gnome.toml"]})
+    monkeypatch.chdir(repo)
+    smithers = runs.Smithers(repo, capsys)
+    smithers.up(body='    return Task("plant", agent="gnome", output=Change, prompt="Plant it.")\n')
+
+
+def test_the_table_of_profiles_is_current() -> None:
+    current = str(content.load_module(DOCS / "generate.py", "generate_docs").agents_page())
+    assert (DOCS / "agents.md").read_text("utf-8") == current, "make docs"
+
+
 def test_the_commands_page_is_current() -> None:
     assert (DOCS / "commands.md").read_text("utf-8") == generated(), "make docs"
 
@@ -101,6 +138,12 @@ def test_the_triggers_of_the_page_are_valid_and_it_names_every_event() -> None:
     shown = next(block[4] for block in _FENCE.finditer(text))
     assert len(Settings.model_validate(tomllib.loads(shown)).trigger) == 2
     assert [event for event in (*HOOKS, "cron") if f"| `{event}` |" not in text] == []
+
+
+def test_the_profile_and_the_settings_of_the_page_about_the_protocol_are_valid() -> None:
+    blocks = {block[2]: block[4] for block in _FENCE.finditer((DOCS / "acp.md").read_text("utf-8"))}
+    assert load_profile(blocks["mine.toml"], "agents/mine.toml").is_protocol_only
+    assert Settings.model_validate(tomllib.loads(blocks["config.toml"])).agents["gemini"].ask
 
 
 def test_the_page_about_the_server_lists_every_tool_and_what_it_does_to_things() -> None:
