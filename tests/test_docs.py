@@ -16,7 +16,6 @@ from smithers_git import errors
 from smithers_git.core import codec, events
 from smithers_git.core.profile import load_profile
 from smithers_git.core.profile_rules import Part, Wait
-from smithers_git.core.profile import load_profile
 from smithers_git.core.settings import Settings
 from smithers_git.core.trigger import HOOKS
 from smithers_git.edge import content
@@ -34,7 +33,6 @@ PAGES = (
     "docs/triggers.md",
     "docs/unattended.md",
     "docs/agent-driven.md",
-    "docs/acp.md",
     "docs/acp.md",
     "docs/sdk.md",
     "docs/security.md",
@@ -140,12 +138,6 @@ def test_the_triggers_of_the_page_are_valid_and_it_names_every_event() -> None:
     shown = next(block[4] for block in _FENCE.finditer(text))
     assert len(Settings.model_validate(tomllib.loads(shown)).trigger) == 2
     assert [event for event in (*HOOKS, "cron") if f"| `{event}` |" not in text] == []
-
-
-def test_the_profile_and_the_settings_of_the_page_about_the_protocol_are_valid() -> None:
-    blocks = {block[2]: block[4] for block in _FENCE.finditer((DOCS / "acp.md").read_text("utf-8"))}
-    assert load_profile(blocks["mine.toml"], "agents/mine.toml").is_protocol_only
-    assert Settings.model_validate(tomllib.loads(blocks["config.toml"])).agents["gemini"].ask
 
 
 def test_the_profile_and_the_settings_of_the_page_about_the_protocol_are_valid() -> None:
