@@ -24,7 +24,9 @@ def recording(name: str) -> dict[str, Any]:
 
 def replay(name: str, said: str, ending: dict[str, Any]) -> Reply:
     path = ROOT / "agents" / f"{name.partition('/')[0]}.toml"
-    reader = Reader(load_profile(path.read_text("utf-8"), str(path)))
+    profile = load_profile(path.read_text("utf-8"), str(path))
+    # Where the CLI does not say which conversation it is, the one that it was told to be counts.
+    reader = Reader(profile, None, ending["reply"]["session"])
     reader.feed(said.encode())
     return reader.finish(
         ending["exit"], ending["stderr"].encode(), ending["files"], ended=ending["ended"], message=ending["message"]

@@ -9,6 +9,5 @@ MACHINE = Machine(
     speaks="chat",
     model="qwen3-coder-plus",
     env={"OPENAI_API_KEY": "sk-dummy", "OPENAI_BASE_URL": "{url}/v1"},
-    files={".qwen/settings.json": '{"security": {"auth": {"selectedType": "openai"}}}'},
     hang=15,
 )
