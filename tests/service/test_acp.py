@@ -153,6 +153,13 @@ def test_a_conversation_is_loaded_only_where_the_profile_says_so_and_old_words_a
     assert "You were interrupted." in stage.heard[-1]["params"]["prompt"][0]["text"]
 
 
+def test_what_the_agent_leaves_in_the_folder_is_taken_away(stage: Stage):
+    stage.configure('leaves = [".cache"]')
+    stage.play([{"edit": ".cache", "text": "x"}, {"edit": "new.txt", "text": "x"}, ANSWER])
+    assert stage.attempt().value == {"word": "done"}
+    assert [(stage.repo / name).exists() for name in (".cache", "new.txt")] == [False, True]
+
+
 def test_a_turn_counts_although_the_agent_ends_right_after_it(stage: Stage):
     stage.play([ANSWER], leave=True)
     assert stage.attempt().value == {"word": "done"}

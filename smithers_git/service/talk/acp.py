@@ -22,6 +22,7 @@ from smithers_git.core.lines import Lines, strip_escapes
 from smithers_git.core.profile_rules import Acp as Protocol
 from smithers_git.core.reply import AgentEvent, Failure, Reply
 from smithers_git.edge import player, process
+from smithers_git.edge.git.leavings import sweep
 from smithers_git.errors import RunNotFound, RunRefused
 from smithers_git.service import inquire, pools
 from smithers_git.service.inquire import Inquiry
@@ -65,6 +66,7 @@ class Acp:
             self._seat.watch.live.report("other", "the conversation is gone; a new one begins")
             self._session = None
             reply = self._turn(f"{self._seat.job.prompt}\n\n{prompt}")
+        sweep(self._seat.folder, self._seat.profile.leaves)
         account(self._result, reply)
         return reply
 
@@ -113,6 +115,7 @@ class Acp:
         if self._line is not None:
             self._line.close()
             self._line = None
+            sweep(self._seat.folder, self._seat.profile.leaves)
 
 
 class _Line:
