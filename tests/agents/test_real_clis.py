@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from agents.drive import Driver
-from agents.stub.steps import decline, drop, hang, refuse, run, say, write
+from agents.stub.steps import decline, drop, hang, refuse, run, say
 
 from smithers_git.edge import process
 
@@ -68,16 +68,6 @@ def test_a_prompt_of_300_kb_arrives_whole(cli: Driver):
     assert len(prompt.encode()) > 300_000
     assert cli.turn(prompt).reply.error is None
     assert cli.heard(prompt)
-
-
-def test_edits_outside_the_folder_need_the_full_permission(cli: Driver):
-    outside = cli.bench.folder / f"outside-{cli.folder.name}.txt"
-    cli.stub.play(write(str(outside), "x"), say("ok"))
-    assert cli.turn().reply.error is None
-    assert not outside.exists()
-    cli.stub.play(write(str(outside), "x"), say("ok"))
-    assert cli.turn(own={"permission": "full"}).reply.error is None
-    assert outside.read_text() == "x"
 
 
 def test_commands_run_in_its_own_sandbox_where_there_is_one(cli: Driver):
