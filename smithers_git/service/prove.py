@@ -24,6 +24,7 @@ from smithers_git.service.tryout import Room
 STEPS: Final = ("found", "version", "login", "answer", "edit", "json", "session", "usage", "limit", "stop")
 WORD: Final = "smithers-was-here"
 FILE: Final = "proof.txt"
+BEGUN: Final = "begun.txt"
 _FIRST: Final = (
     f"This is a test of your setup. Create the file {FILE} in the current folder, containing exactly the word {WORD}. "
     "Then answer with the word that you wrote. Keep in mind, without writing it down anywhere, the code word {code}: "
@@ -31,8 +32,8 @@ _FIRST: Final = (
 )
 _SECOND: Final = "Which code word were you asked to keep in mind? Answer with it. Use no tools and look at no files."
 _THIRD: Final = (
-    "This is a test of how you are stopped. Run the shell command `sleep 600` in the foreground and wait for it; "
-    "only then answer with the word done."
+    f"This is a test of how you are stopped. Run the shell command `touch {BEGUN} && sleep 600` in the foreground and "
+    "wait for it; only then answer with the word done."
 )
 _SCRIPT: Final = f"""\
 [[turn]]
@@ -48,7 +49,7 @@ answer = {{ word = "CODE" }}
 
 [[turn]]
 node = "third"
-run = ["sleep 600"]
+run = ["touch {BEGUN} && sleep 600"]
 answer = {{ word = "done" }}
 """
 
@@ -167,7 +168,9 @@ class _Prover:
         if known.logged_in is None:
             return self._say("login", "unsupported", "nobody can tell before it is asked something")
         hint = known.login or f"log in with it, or let its key through: [agents.{self.name}] pass_env"
-        return self._say("login", "ok" if known.logged_in else "failed", "yes" if known.logged_in else "no", hint)
+        # A CLI with a provider of its user's own may say no, and work all the same (codex).
+        self._say("login", "ok" if known.logged_in else "warning", "yes" if known.logged_in else "it says no", hint)
+        return True
 
     def _turns(self, profile: Profile, known: Agent) -> None:
         """The turn that everything is read from, and the one that has to remember it."""
@@ -226,7 +229,7 @@ class _Prover:
 
     def _stop(self) -> None:
         """End a turn half-way, and look whether anything is left of it."""
-        result, left = self.room.stopped("third", _THIRD)
+        result, left = self.room.stopped("third", _THIRD, self.room.work / BEGUN)
         if left:
             hint = "it starts what leaves its own process tree; end it by hand"
             self._say("stop", "failed", f"left over: {', '.join(map(str, left))}", hint)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -22,10 +21,8 @@ from smithers_git.service.live import MARK, Live, Watch
 from smithers_git.service.project import Project
 from smithers_git.service.talk.converse import converse
 
-_BEGUN: Final = 20.0
-"""Seconds after which a turn is stopped although no tool was seen at work: some CLIs do not tell."""
-_SETTLED: Final = 0.5
-"""Seconds between the word of a tool at work and the stop, for the command to be there."""
+_BEGUN: Final = 60.0
+"""Seconds after which a turn is stopped although its command has not begun."""
 
 
 class Answer(BaseModel):
@@ -69,28 +66,23 @@ class Room:
 
     def turn(self, node: str, prompt: str, before: Result | None = None) -> Result:
         """One turn, in the conversation of `before`."""
-        return self._attempt(node, prompt, before, self._cancel, lambda _kind: None)[0]
+        return self._attempt(node, prompt, before, self._cancel)[0]
 
-    def stopped(self, node: str, prompt: str) -> tuple[Result, list[int]]:
-        """A turn that is ended once a tool is at work; returns it with the pids of what it left running."""
-        stop, busy, over = threading.Event(), threading.Event(), threading.Event()
+    def stopped(self, node: str, prompt: str, sign: Path) -> tuple[Result, list[int]]:
+        """A turn that is ended once the file `sign` is there; returns it with the pids of what it left running."""
+        stop, over = threading.Event(), threading.Event()
         clock = self._project.clock
         until = clock.monotonic() + _BEGUN
 
         def watch() -> None:
-            while not (over.is_set() or self._cancel.is_set() or clock.monotonic() > until or busy.wait(0.1)):
+            while not (self._cancel.is_set() or sign.exists() or clock.monotonic() > until or over.wait(0.05)):
                 pass
-            over.wait(_SETTLED)
             stop.set()
-
-        def heard(kind: str) -> None:
-            if kind == "tool":
-                busy.set()
 
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            result, live = self._attempt(node, prompt, None, stop, heard)
+            result, live = self._attempt(node, prompt, None, stop)
         finally:
             over.set()
             watcher.join()
@@ -102,7 +94,6 @@ class Room:
         prompt: str,
         before: Result | None,
         cancel: threading.Event,
-        heard: Callable[[str], None],
     ) -> tuple[Result, Live]:
         here = self._project
         task = Task(node, agent=self._agent, prompt=prompt, output=Answer, timeout=self._limit)
@@ -110,7 +101,7 @@ class Room:
         if before is not None:
             job = replace(job, session=before.session, session_total=before.session_total, new_pass=True)
         result = Result(job, agent=self._agent)
-        live = Live(self._folder / "live", job, lambda kind, _text: heard(kind))
+        live = Live(self._folder / "live", job, lambda _kind, _text: None)
         try:
             profile, own = pools.profile(here, self._agent), pools.settings_of(here, self._agent)
             standing = isolation.require(here, profile, own)

@@ -19,8 +19,6 @@ prompt = sys.stdin.read()
 memory = pathlib.Path(__file__).with_name("memory")
 answer = %(answer)r
 if "sleep 600" in prompt:
-    use = {"type": "tool_use", "name": "Bash", "input": {"command": "sleep 600"}}
-    print(json.dumps({"type": "assistant", "message": {"content": [use]}}), flush=True)
     %(long)s
 elif "Which code word" in prompt:
     answer = json.dumps({"word": memory.read_text()})
@@ -35,7 +33,7 @@ WELL = {
     "version": "2.1.5",
     "logged_in": 0,
     "deed": 'pathlib.Path("proof.txt").write_text("smithers-was-here\\n")',
-    "long": 'subprocess.run(["sleep", "600"])',
+    "long": 'pathlib.Path("begun.txt").touch(); subprocess.run(["sleep", "600"])',
     "session": "s-1",
     "answer": '{"word": "smithers-was-here"}',
 }
@@ -139,7 +137,6 @@ def test_a_proof_says_each_step_and_what_it_cost(smithers: Smithers, claude) -> 
 @pytest.mark.parametrize(
     ("changes", "step", "words"),
     [
-        ({"logged_in": 1}, "login", "no"),
         ({"deed": "sys.exit(3)"}, "answer", "3"),
         ({"answer": "no JSON here"}, "json", "does not fit"),
         ({"answer": '{"word": "else"}'}, "json", "else"),
@@ -147,19 +144,27 @@ def test_a_proof_says_each_step_and_what_it_cost(smithers: Smithers, claude) -> 
         ({"deed": 'memory.write_text("nothing")' + "; " + str(WELL["deed"])}, "session", "nothing"),
         ({"session": None}, "session", "did not say which conversation"),
     ],
-    ids=["logged out", "crash", "no JSON", "wrong word", "no edit", "forgets", "no id"],
+    ids=["crash", "no JSON", "wrong word", "no edit", "forgets", "no id"],
 )
 def test_a_proof_fails_at_the_step_that_does_not_work(
     changes: dict, step: str, words: str, smithers: Smithers, claude
 ) -> None:
     claude(**changes)
 
-    document = smithers.json("agents", "test", "claude", *(["--only", step] if step != "login" else []), code=1)
+    document = smithers.json("agents", "test", "claude", "--only", step, code=1)
 
     (failed,) = [one for one in document["steps"] if one["standing"] == "failed"]
     assert failed["name"] == step
     assert words in failed["text"]
     assert failed["hint"]
+
+
+def test_a_cli_that_denies_a_login_and_works_is_believed_in_its_work(smithers: Smithers, claude) -> None:
+    claude(logged_in=1)
+
+    login, answer = smithers.json("agents", "test", "claude", "--only", "login", "--only", "answer")["steps"]
+
+    assert (login["standing"], login["hint"], answer["standing"]) == ("warning", "claude auth login", "ok")
 
 
 def test_only_the_steps_that_are_wanted_are_taken_and_told(smithers: Smithers, claude) -> None:
