@@ -79,6 +79,16 @@ def loops() -> None:
         time.sleep(0.01)
 
 
+def busy() -> None:
+    """Says the same a hundred times, and each time its file is another one."""
+    for number in range(120):
+        write(f"draft {number}")
+        tell("tool", name="edit", detail="wild.txt")
+        tell("tool_done", name="edit", output="the file has been updated")
+        time.sleep(0.015)
+    answer()
+
+
 def retries() -> None:
     for _ in range(6000):
         tell("retry", text="529 overloaded")

@@ -75,17 +75,21 @@ def test_every_animal_is_found_out_and_costs_only_its_own_attempt(zoo: Zoo) -> N
 
 
 def test_animals_that_get_there_in_their_own_way(zoo: Zoo, tmp_path: Path) -> None:
-    """One leaves a daemon, one lies at first, one writes elsewhere, from which only `[isolate]` would keep it."""
+    """One leaves a daemon, one lies at first, one edits a file again and again, one writes elsewhere, from which only
+    `[isolate]` would keep it.
+    """
     note, elsewhere = tmp_path / "pid", tmp_path / "elsewhere"
     elsewhere.mkdir()
     zoo.house("daemon", str(note))
     zoo.house("lies-once")
     zoo.house("outside", str(elsewhere))
-    names = ("daemon", "lies-once", "outside")
+    zoo.house("busy")
+    names = ("daemon", "lies-once", "outside", "busy")
     state = zoo.up({name: [name] for name in names}, "changes=True, retries=0")
     assert zoo.attempts(state) == {name: [(name, None)] for name in names}
     assert not processes.alive(int(note.read_text()))
     assert zoo.after(state, "lies-once") == ["before", "at last"], "it was told that no file had changed"
+    assert zoo.after(state, "busy") == ["before", "draft 119"], "who changes a file does not go round in circles"
     assert (elsewhere / "outside.txt").exists()
     everything = proofs.tree(zoo.repo, f"refs/smithers/runs/{state.run}:code")
     assert [name for name in everything if "outside.txt" in name] == []
