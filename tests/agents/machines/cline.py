@@ -26,4 +26,5 @@ MACHINE = Machine(
             }}
         }"""
     },
+    hang=25,
 )
