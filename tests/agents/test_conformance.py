@@ -15,6 +15,7 @@ from smithers_git.core.command_line import version_note
 from smithers_git.core.events import Usage
 from smithers_git.core.reply import Reply
 from smithers_git.edge import process
+from smithers_git.service.talk.state import session_files
 
 NAMES = sorted(path.stem for path in PROFILES.glob("*.toml") if path.stem != "script")
 pytestmark = [pytest.mark.agents, pytest.mark.parametrize("bench", NAMES, indirect=True)]
@@ -50,6 +51,8 @@ def test_a_conversation_goes_on_where_the_profile_says_so(cli: Driver):
     first = cli.turn("The word is XYZZY.")
     assert first.reply.error is None
     assert first.reply.session
+    if cli.profile.state and cli.profile.state.sessions:
+        assert session_files(cli.profile, cli.bench.environ, first.reply.session)
     folder = cli.folder
     if scope == "moves":
         folder = cli.bench.driver().folder
@@ -95,12 +98,15 @@ FAULTS: dict[str, tuple[Step, str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_model_is_a_failure_of_its_kind(cli: Driver, fault: str):
-    step, kind = FAULTS[fault]
+    step, usual = FAULTS[fault]
+    kind = cli.machine.kinds.get(fault, usual)
     cli.stub.play(step)
-    # What the CLI tries again by itself is little: the waiting is ours.
-    limits = {"idle_timeout": cli.machine.hang} if fault == "hang" else {"timeout": cli.machine.patience}
+    # What the CLI tries again by itself is little, for the waiting is ours; one that never ends is ended soon.
+    limits = {"timeout": cli.machine.hang if kind == "timeout" else cli.machine.patience}
+    if fault == "hang":
+        limits = {"idle_timeout": cli.machine.hang}
     done = cli.turn(**limits)
-    assert done.kind == cli.machine.kinds.get(fault, kind), done.reply
+    assert done.kind == kind, done.reply
     assert done.reply.answer == "" or not done.kind
     assert cli.stub.requests
 
