@@ -77,8 +77,14 @@ def command(bwrap: str, box: Box, argv: Sequence[str], environ: Mapping[str, str
             words += ["--perms", "0700", "--dir", environ[name]]
     whole = [*covered, Path(home)]
     needed = [path for path in _installed(argv[0], environ) if _below(path, whole) and not _holds_one(path, whole)]
-    for path in dict.fromkeys((*needed, *box.read)):
-        words += ["--ro-bind", str(path), str(path)]
+    bound: list[Path] = []
+    for path in (*needed, *box.read):
+        if _below(path, bound):
+            continue
+        # Nothing can be mounted onto a link.
+        words += ["--symlink", str(path.readlink())] if path.is_symlink() else ["--ro-bind", str(path)]
+        words.append(str(path))
+        bound.append(path)
     for path in box.hidden:
         words += ["--tmpfs", str(path)]
     for path in dict.fromkeys((*box.write, box.folder)):

@@ -90,6 +90,7 @@ class Driver:
         cancel: threading.Event | None = None,
         own: Mapping[str, Any] | None = None,
         missing_tools: bool = False,
+        isolated: bool = False,
         **limits: float,
     ) -> Done:
         """One turn.
@@ -99,12 +100,14 @@ class Driver:
             folder: where it works, if not in its repository.
             cancel: ends it when set.
             own: what the user changes in the profile, as in `[agents.NAME]` of the configuration.
+            isolated: whether it runs under bubblewrap.
             missing_tools: whether the model may find no tool for what it is told to do.
             limits: `timeout` and `idle_timeout`, seconds.
         """
         self._turns += 1
         task = Task("t", agent=self.profile.name, prompt=prompt, output=Answer, **({"timeout": 120} | limits))  # type: ignore[arg-type]
         job = Job("r1", TaskKey("t", 0), self._turns, task, None, prompt=prompt, agent=self.profile.name)
+        job = replace(job, isolated=isolated)
         if after is not None:
             job = replace(job, session=after.reply.session, session_total=after.reply.total)
         events: list[AgentEvent] = []
