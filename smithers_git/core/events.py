@@ -146,6 +146,10 @@ class RunBudgeted(_Record):
 
 Bypass = Literal["", "isolated", "open"]
 
+Conversation = Literal["new", "continued", "restored", "summary"]
+"""What an agent's attempt remembers: nothing; the conversation before; that one, its files put back from the run; what
+was written down for it of one that could not go on."""
+
 
 class TaskStarted(_NodeEvent):
     type: Literal["task.started"] = "task.started"
@@ -182,6 +186,8 @@ class _AttemptEnd(_NodeEvent):
     commit: str | None = None
     """The code commit that holds what the attempt left; None when the workspace was not touched."""
     session: str | None = None
+    conversation: Conversation | None = None
+    """None where there is no agent, and in older frames."""
     session_total: Usage | None = None
     """Tokens of the whole conversation so far, where the CLI counts so; its next turn starts from here."""
     usage: Usage | None = None
@@ -231,6 +237,9 @@ class TaskInterrupted(_NodeEvent):
     agent: str | None = None
     session: str | None = None
     """The conversation that the next attempt goes on with."""
+    conversation: Conversation | None = None
+    restored: bool = False
+    """Its files were put back to those from before it; what it had written is kept in this frame."""
     usage: Usage | None = None
     cost: float | None = None
 

@@ -155,7 +155,7 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
     node.attempt = max(node.attempt, event.attempt)
     stop(state, key)
     node.ended, node.error = at, event.reason
-    state.interrupted = True
+    state.interrupted, node.restored = True, event.restored
     _spend(state, node, event)
     if event.session:
         node.session, node.session_agent = event.session, event.agent

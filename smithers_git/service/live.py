@@ -36,6 +36,8 @@ class Live:
         name = f"{file_name(job.key.node)}@{job.key.iteration}.{job.attempt}"
         self.path = run_dir / "live" / f"{name}.jsonl"
         self._pid = run_dir / "pids" / f"{name}.json"
+        self._talk = run_dir / "live" / f"{name}.session"
+        self._session = ""
         self._mark = mark(run_dir, name)
         self.report = report
         self.reason: str | None = None
@@ -57,6 +59,14 @@ class Live:
     def started(self, started: process.Started) -> None:
         self._pid.write_text(json.dumps({"pid": started.pid, "start": started.start_time, "mark": self._mark}))
 
+    def conversing(self, session: str) -> None:
+        """Note which conversation this is as soon as the agent has said so: after a kill it is gone on with."""
+        if session != self._session:
+            fresh = self._talk.with_suffix(".new")
+            fresh.write_text(session, "utf-8")
+            fresh.replace(self._talk)
+            self._session = session
+
     def write(self, chunk: bytes) -> None:
         """Keep what was said; followers (`smithers chat -f`) read it as it grows."""
         with self._lock:
@@ -75,8 +85,8 @@ class Live:
         """End of the attempt: returns what was said, at most MOST bytes, and removes the local files."""
         self._file.close()
         data = self.path.read_bytes()
-        self.path.unlink(missing_ok=True)
-        self._pid.unlink(missing_ok=True)
+        for path in (self.path, self._talk, self._pid):
+            path.unlink(missing_ok=True)
         return _ends(data)
 
 
@@ -99,9 +109,14 @@ def salvage(run_dir: Path) -> dict[str, bytes]:
     return {path.stem: _ends(path.read_bytes()) for path in sorted((run_dir / "live").glob("*.jsonl"))}
 
 
+def talks(run_dir: Path) -> dict[str, str]:
+    """The conversations that attempts of a killed engine were in, by the name of the attempt."""
+    return {path.stem: path.read_text("utf-8") for path in sorted((run_dir / "live").glob("*.session"))}
+
+
 def forget(run_dir: Path) -> None:
     """Remove the local files of attempts of a killed engine, once what they hold is in a frame."""
-    for path in (run_dir / "live").glob("*.jsonl"):
+    for path in (run_dir / "live").glob("*.*"):
         path.unlink(missing_ok=True)
     shutil.rmtree(run_dir / "scratch", ignore_errors=True)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from smithers_git.core import codec
 from smithers_git.core import events as ev
+from smithers_git.core.state import State
+from smithers_git.names import TaskKey, file_name
 from smithers_git.service import live
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -50,13 +52,20 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
         )
     for name, data in live.salvage(project.run_dir(chain.run)).items():
         _keep_transcript(chain, name, data)
-    for key, attempt in state.running.items():
-        found.events.append(
-            ev.TaskInterrupted(
-                node=key.node, iteration=key.iteration, attempt=attempt, reason="its engine ended before it did"
-            )
-        )
+    talks = live.talks(project.run_dir(chain.run))
+    found.events += [_interrupted(state, key, attempt, talks) for key, attempt in state.running.items()]
     return found
+
+
+def _interrupted(state: State, key: TaskKey, attempt: int, talks: Mapping[str, str]) -> ev.TaskInterrupted:
+    session = talks.get(f"{file_name(key.node)}@{key.iteration}.{attempt}")
+    event = ev.TaskInterrupted(
+        node=key.node, iteration=key.iteration, attempt=attempt, reason="its engine ended before it did"
+    )
+    if session is None:
+        return event
+    how = "goes on with its conversation, on the files from before the attempt"
+    return event.model_copy(update={"session": session, "agent": state.nodes[key].agent, "next": how, "restored": True})
 
 
 def settle(project: Project, chain: Chain, workspaces: Workspaces, found: Recovery) -> None:

@@ -27,6 +27,7 @@ from smithers_git.errors import RunNotFound, RunRefused
 from smithers_git.service import inquire, pools
 from smithers_git.service.inquire import Inquiry
 from smithers_git.service.job import Result
+from smithers_git.service.talk.memory import Memory
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import account
 from smithers_git.service.talk.vigil import Stalled, Vigil
@@ -45,6 +46,8 @@ class Acp:
     def __init__(self, seat: Seat, result: Result) -> None:
         self._seat, self._result = seat, result
         self._session = seat.job.session if self.keeps_conversations else None
+        self._memory = Memory(seat, result)
+        self._recalled = self._session is None
         counts = (seat.profile.acp or Protocol()).counts
         self._meter = Meter(counts, seat.job.session_total if self._session else None)
         self._cost = 0.0
@@ -59,13 +62,21 @@ class Acp:
     def can_go_on(self) -> bool:
         return self._session is not None or (self._line is not None and self._line.ready)
 
+    def summary(self) -> str:
+        return self._memory.summary() if self._seat.job.former else ""
+
     def say(self, prompt: str) -> Reply:
         """One turn; a conversation that the agent no longer knows begins anew, once."""
+        if not self._recalled and self._session is not None:
+            self._recalled = True
+            if not self._memory.recall(self._session):
+                self._session, prompt = None, self._memory.anew(prompt)
         reply = self._turn(prompt)
         if reply.error is not None and reply.error.lost_session and self._session is not None:
             self._seat.watch.live.report("other", "the conversation is gone; a new one begins")
             self._session = None
-            reply = self._turn(f"{self._seat.job.prompt}\n\n{prompt}")
+            self._result.conversation = "new"
+            reply = self._turn(self._memory.anew(prompt))
         sweep(self._seat.folder, self._seat.profile.leaves)
         account(self._result, reply)
         return reply
@@ -85,6 +96,8 @@ class Acp:
         self._result.model = self._seat.own.model or line.client.model
         if line.client.session is not None:
             self._result.session = line.client.session
+            if self.keeps_conversations:
+                self._seat.watch.live.conversing(line.client.session)
         if trouble is None:
             trouble = line.say(prompt)
         return self._reply(line, trouble)
