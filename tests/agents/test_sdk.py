@@ -13,7 +13,7 @@ from agents.stub.server import StubModel
 from agents.stub.steps import Step, hang, refuse, run, say, write
 from kit.processes import eventually, marked
 from kit.repos import git
-from kit.runs import Smithers, make_repo
+from kit.runs import Engine, Smithers, make_repo
 
 pytestmark = pytest.mark.agents
 
@@ -150,3 +150,17 @@ def test_where_nothing_can_be_isolated_a_model_that_edits_has_no_commands(smithe
     stub.play(say(DONE))
     smithers.up(body=FLOW % "")
     assert [tool["name"] for tool in stub.requests[0].body["tools"]] == ["read", "grep", "write", "edit"]
+
+
+def test_a_killed_engine_goes_on_in_the_conversation(smithers: Smithers, stub: StubModel):
+    stub.play(write("calc.py", "x = 1\n"), hang())
+    smithers.write(FLOW % "")
+    with Engine(smithers.repo, "flow.py", "--run-id", "r1") as engine:
+        assert eventually(lambda: len(stub.requests) == 2, 60)
+        engine.kill()
+    stub.play(say(DONE))
+    smithers("up", "--resume", "r1")
+    (request,) = stub.requests
+    assert all(word in request.words for word in ("Make calc.py.", "made calc.py", "interrupted"))
+    (end,) = ended(smithers, "r1")
+    assert end["type"] == "task.finished"
