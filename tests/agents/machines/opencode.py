@@ -26,7 +26,7 @@ MACHINE = Machine(
     lost="ses_ffffffffffffffffffffffffff",
     hang=25,
     # A lost connection is tried again five times, after 2 to 30 seconds.
-    patience=100,
+    patience=150,
     # A stream that ends without a reason makes it ask again, for ever.
     kinds={"cut": "timeout"},
     full="full",
