@@ -25,6 +25,8 @@ LIMITS: Final[Mapping[str, str]] = {
     "Azure": "429: Requests to this deployment have exceeded the token rate limit. Please retry after 26 seconds.",
     "Bedrock": "ThrottlingException: Too many requests, please wait before trying again.",
     "OpenRouter": "429: Rate limit exceeded: free-models-per-day.",
+    "Kimi Code": "error: failed to run prompt: provider.rate_limit: 429 Rate limit reached: too many requests.",
+    "LiteLLM": "litellm.RateLimitError: RateLimitError: OpenAIException - Rate limit reached for requests.",
     "Mistral": "429: Requests rate limit exceeded.",
     "Moonshot": "429 rate_limit_reached_error: max organization concurrency reached, please try again after 1 seconds.",
 }  # fmt: skip
