@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smithers_git.core.profile import Profile, load_profile
+from smithers_git.core.command_line import Turn, build
+from smithers_git.core.profile import MAX_ARGUMENT, Profile, load_profile
 
 FILES = {path.stem: path for path in (Path(__file__).parents[2] / "agents").glob("*.toml")}
 REAL = sorted(FILES.keys() - {"script"})
@@ -49,3 +50,11 @@ def test_it_says_what_its_cli_may_do_or_why_that_cannot_be_said(profile: Profile
 
 def test_it_is_headless(profile: Profile):
     assert profile.terminal is None
+
+
+def test_a_prompt_of_a_megabyte_reaches_it_and_no_argument_is_too_long(profile: Profile):
+    if profile.unproven:
+        pytest.skip("nobody has seen what it takes")
+    call = build(profile, Turn("x", "word " * 200_000, "/w", "/s"))
+    assert max(len(word) for word in call.argv) <= MAX_ARGUMENT
+    assert call.stdin or call.prompt_file
