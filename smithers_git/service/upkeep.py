@@ -77,7 +77,8 @@ def _configuration(project: Project) -> Iterator[Finding]:
     there, missing, broken = installed_agents(project)
     for name, wrong in broken.items():
         yield trouble(f"agent {name}", wrong)
-    text = f"installed: {', '.join(there) or 'none'}" + (f"; not installed: {', '.join(missing)}" if missing else "")
+    text = f"installed: {', '.join(there) or 'none'}"
+    text += f"; {len(missing)} more have a profile (smithers agents)" if missing else ""
     yield Finding("agents", "ok" if there else "note", text)
     for name, chain in chains.items():
         gone = [agent for agent in chain if agent in missing]
