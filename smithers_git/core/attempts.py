@@ -39,6 +39,7 @@ class Attempt:
     message: str = ""
     retry_at: float | None = None
     session: str | None = None
+    conversation: ev.Conversation | None = None
     usage: ev.Usage | None = None
     cost: float | None = None
     output: str | None = None
@@ -89,11 +90,12 @@ def _apply(
         return
     attempt.ended, attempt.ended_in = frame.time, frame.number
     if isinstance(event, ev.TaskInterrupted):
+        attempt.session, attempt.conversation = event.session or attempt.session, event.conversation
         attempt.status, attempt.message = "interrupted", f"{event.reason}; it {event.next}"
         return
     attempt.agent, attempt.model = event.agent or attempt.agent, event.model
     attempt.seconds, attempt.space, attempt.commit = event.seconds, event.space, event.commit
-    attempt.session = event.session or attempt.session
+    attempt.session, attempt.conversation = event.session or attempt.session, event.conversation
     attempt.usage, attempt.cost = event.usage, event.cost
     if isinstance(event, ev.TaskFinished):
         attempt.status, attempt.output, attempt.gates = "finished", event.output, event.gates

@@ -90,6 +90,9 @@ class Chat:
         if blank:
             output.emit()
         output.emit(output.paint(f"-- {attempt.key}, attempt {attempt.number}{who}, {when} --", "bold"))
+        if attempt.session:
+            kind = f", {attempt.conversation}" if attempt.conversation else ""
+            output.emit(output.paint(f"session {attempt.session}{kind}", "dim"))
 
     def _events(self, saying: Saying) -> list[Any]:
         attempt = saying.attempt
@@ -111,6 +114,7 @@ class Chat:
             "agent": attempt.agent,
             "status": attempt.status,
             "session": attempt.session,
+            "conversation": attempt.conversation,
         }
         if self.raw:
             return {**about, "raw": saying.data.decode("utf-8", "replace")}

@@ -102,6 +102,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "kind": one.kind,
         "message": one.message or None,
         "session": one.session,
+        "conversation": one.conversation,
         "space": one.space,
         "base": one.base,
         "commit": one.commit,
@@ -132,7 +133,11 @@ def _print(one: Attempt, now: float) -> None:
     span = f"frames {one.frame} to {one.ended_in}" if one.ended_in else f"from frame {one.frame} on"
     output.emit(output.paint(f"      {files}{span}", "dim"))
     if one.session:
-        output.emit(output.paint(f"      session {one.session}", "dim"))
+        output.emit(output.paint(f"      session {one.session}{_kind(one)}", "dim"))
+
+
+def _kind(one: Attempt) -> str:
+    return f", {one.conversation}" if one.conversation else ""
 
 
 def _next(run: str, key: TaskKey, known: NodeState) -> list[str]:

@@ -97,6 +97,7 @@ class Dispatcher:
     def _job(self, plain: Job, known: NodeState, arguments: dict[str, Any]) -> Job:
         task = plain.task
         agent = session = standing = None
+        former: str | None = None
         prompt, new_pass = "", False
         if task.agent:
             agent = self._agent(plain)
@@ -105,6 +106,7 @@ class Dispatcher:
             )
             known, new_pass = self._conversation(plain, known, agent)
             session = known.session if known.session_agent == agent and self._may_resume(plain, known) else None
+            former = _former(known, agent) if session is None else known.error
             prompt = self._text(task.prompt, arguments, f"the prompt of {task.id!r} raised").strip()
             if not prompt:
                 raise SmithersError(f"{task.where}: the prompt of {task.id!r} is empty", hint="say what is to be done")
@@ -127,6 +129,7 @@ class Dispatcher:
             session=session,
             session_total=known.session_total if session else None,
             new_pass=new_pass,
+            former=former,
             trouble=known.error if known.failures or known.kind in _HALFWAY else None,
             restored=known.restored,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
@@ -271,6 +274,13 @@ class Dispatcher:
             "tree": tree,
         }
         return hashlib.sha256(codec.dumps(parts)).hexdigest()
+
+
+def _former(known: NodeState, agent: str) -> str | None:
+    """How an attempt of this agent ended that was made before, in another conversation; None when there was none."""
+    if known.session is not None and known.session_agent == agent:
+        return known.error or "it was done"
+    return known.error if known.agent == agent else None
 
 
 def output_model(node: Task | Approval) -> type[BaseModel] | None:

@@ -11,6 +11,7 @@ from smithers_git.core.nodes import Task
 from smithers_git.names import TaskKey
 
 if TYPE_CHECKING:
+    from smithers_git.service.conversations import Kept
     from smithers_git.service.landing.entries import Wish
 
 
@@ -48,6 +49,8 @@ class Job:
     session_total: ev.Usage | None = None
     new_pass: bool = False
     """The conversation is that of an earlier pass of the loop: it has not heard this prompt yet."""
+    former: str | None = None
+    """How an attempt before this one ended, of whose conversation this one knows nothing."""
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
     restored: bool = False
@@ -92,6 +95,9 @@ class Result:
     agent: str | None = None
     model: str | None = None
     session: str | None = None
+    conversation: ev.Conversation | None = None
+    kept: Kept | None = None
+    """The conversation, for the frame that ends the attempt."""
     session_total: ev.Usage | None = None
     usage: ev.Usage | None = None
     cost: float | None = None

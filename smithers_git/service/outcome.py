@@ -10,6 +10,7 @@ from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.retry import Met, after_failure
 from smithers_git.names import MAIN
+from smithers_git.service import conversations
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result, Suspension
 from smithers_git.service.project import Project
@@ -22,7 +23,7 @@ _CHUNK: Final = 1 << 20
 
 def events(chain: Chain, result: Result, now: float, chance: float) -> list[ev.Event]:
     """The events of an attempt that ended; its output and transcript are handed to the next frame."""
-    put_transcript(chain, result.job, result.transcript)
+    _put_said(chain, result)
     if result.suspended is not None:
         return [_suspended(result, result.suspended)]
     if result.kind is None:
@@ -42,6 +43,7 @@ def _end(result: Result) -> dict[str, object]:
         "space": job.space.name if job.space else MAIN,
         "commit": None if result.astray else result.commit,
         "session": result.session,
+        "conversation": result.conversation,
         "session_total": result.session_total,
         "usage": result.usage,
         "cost": result.cost,
@@ -122,7 +124,7 @@ def over_budget(result: Result, tokens: int, cost: float) -> str | None:
 def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
     """The events of an attempt that was ended from outside; what it left in its workspace is kept."""
     job = result.job
-    put_transcript(chain, job, result.transcript)
+    _put_said(chain, result)
     found: list[ev.Event] = []
     if job.space is not None and result.commit and result.commit != chain.state.spaces[job.space.name].commit:
         why = f"{job.key}: attempt {job.attempt} was interrupted"
@@ -137,11 +139,18 @@ def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
             next=f"{goes_on} on the files as it left them",
             agent=result.agent,
             session=result.session,
+            conversation=result.conversation,
             usage=result.usage,
             cost=result.cost,
         )
     )
     return found
+
+
+def _put_said(chain: Chain, result: Result) -> None:
+    put_transcript(chain, result.job, result.transcript)
+    if result.kept is not None:
+        conversations.put(chain, result.kept)
 
 
 def put_transcript(chain: Chain, job: Job, data: bytes) -> None:

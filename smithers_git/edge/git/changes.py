@@ -30,6 +30,13 @@ def changed_since(folder: Path, commit: str) -> bool:
     return bool(try_git(folder, "ls-files", "-z", "--others", "--exclude-standard").stdout)
 
 
+def changed_files(folder: Path, commit: str) -> list[str]:
+    """The files in the worktree that differ from `commit`, or are not in it, ignored ones excepted; by name."""
+    found = _names(folder, "--no-optional-locks", "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit)
+    found |= _names(folder, "ls-files", "-z", "--others", "--exclude-standard")
+    return sorted(os.fsdecode(name) for name in found)
+
+
 def thrown_back(folder: Path, start: str) -> str | None:
     """The older commit to which somebody took the worktree, throwing away what `start` has more; None when nobody did.
 

@@ -20,6 +20,7 @@ from smithers_git.service.live import Watch
 from smithers_git.service.project import Project
 from smithers_git.service.talk.acp import Acp
 from smithers_git.service.talk.cli import Cli
+from smithers_git.service.talk.memory import keep
 from smithers_git.service.talk.sdk import Sdk
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import Talker
@@ -38,16 +39,18 @@ def converse(project: Project, job: Job, result: Result, folder: Path, watch: Wa
 
     Fills in `result`: value, or kind and message; session, usage and cost in any case.
     """
-    with closing(_talker(project, job, result, folder, watch)) as talk:
-        _converse(project, job, result, talk, _Place(folder, watch))
-
-
-def _talker(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> Talker:
-    """The transport that the agent's profile names."""
     assert job.agent is not None
     profile, own = pools.profile(project, job.agent), pools.settings_of(project, job.agent)
     seat = Seat(project, job, folder, watch, profile, own)
-    if is_sdk(job.agent):
+    with closing(_talker(seat, result)) as talk:
+        _converse(project, job, result, talk, _Place(folder, watch))
+    keep(seat, result)
+
+
+def _talker(seat: Seat, result: Result) -> Talker:
+    """The transport that the agent's profile names."""
+    profile, own = seat.profile, seat.own
+    if is_sdk(profile.name):
         return Sdk(seat, result)
     if (own.transport or profile.transport) == "acp":
         return Acp(seat, result)
@@ -142,6 +145,8 @@ def opening(job: Job, talk: Talker) -> str:
     assert job.task.output is not None
     wanted = parse.instructions(job.task.output)
     goes_on = job.session is not None and talk.keeps_conversations
+    if not goes_on and (told := talk.summary()):
+        wanted = f"{told}\n\n{wanted}"
     if job.trouble is None and (job.new_pass or not goes_on):
         return f"{job.prompt}\n\n{wanted}"
     trouble = (

@@ -53,7 +53,7 @@ class Sdk(Cli):
             if not self._messages:
                 self._seat.watch.live.report("other", "the conversation is gone; a new one begins")
                 self._session = None
-                prompt = f"{job.prompt}\n\n{prompt}"
+                prompt = self._memory.anew(prompt)
         return super().say(prompt)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from smithers_git.core.command_line import Invocation
+from smithers_git.core.command_line import Invocation, constants
 from smithers_git.core.profile import Profile
 from smithers_git.core.redact import Redactor
 from smithers_git.core.reply import Failure, Reply
@@ -76,6 +76,12 @@ class Seat:
         env |= {**call.env_set, **self.project.secrets.environ(self.profile.name), **self.watch.live.environ}
         env["SMITHERS_CORRECTION"] = str(correction)
         return env
+
+    def standing(self) -> dict[str, str]:
+        """The environment as far as it is the same in every turn: enough to find where the CLI keeps its state."""
+        profile, own = self.profile, self.own
+        env = process.agent_env(self.project.environ, [*profile.env.passed, *own.pass_env])
+        return {**env, **constants(profile), **self.project.secrets.environ(profile.name)}
 
     def redactor(self, env: Mapping[str, str]) -> Redactor:
         """Takes what must not be stored out of what the agent says."""

@@ -12,7 +12,6 @@ from smithers_git.core.profile import Profile
 _MOST: Final = 64 << 20
 """Bytes that are read of what one turn has added to one file: its end."""
 _ID: Final = re.compile(r"\w[\w.-]*")
-"""An id comes from the CLI: it must be no path and no pattern."""
 
 
 def folder(profile: Profile, environ: Mapping[str, str]) -> Path | None:
@@ -31,6 +30,11 @@ def session_files(profile: Profile, environ: Mapping[str, str], session: str) ->
     root = folder(profile, environ)
     globs = profile.state.sessions if profile.state else ()
     return [] if root is None else [path for glob in globs for path in _found(root, glob, session)]
+
+
+def is_id(session: str) -> bool:
+    """Whether it can be the id of a conversation: it comes from the CLI, and must be no path and no pattern."""
+    return _ID.fullmatch(session) is not None
 
 
 class Additions:
@@ -62,7 +66,7 @@ class Additions:
 
 def _found(root: Path, glob: str, session: str | None) -> Iterator[Path]:
     if "{session}" in glob:
-        if session is None or not _ID.fullmatch(session):
+        if session is None or not is_id(session):
             return
         glob = glob.replace("{session}", session)
     yield from (path for path in sorted(root.glob(glob)) if path.is_file())

@@ -23,6 +23,9 @@ class Talker(Protocol):
     def can_go_on(self) -> bool:
         """Whether the next turn continues this conversation."""
 
+    def summary(self) -> str:
+        """What is known of an attempt before that this one does not remember; empty when there was none."""
+
     def say(self, prompt: str) -> Reply:
         """One turn."""
 
