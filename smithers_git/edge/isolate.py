@@ -77,6 +77,9 @@ def command(bwrap: str, box: Box, argv: Sequence[str], environ: Mapping[str, str
             words += ["--perms", "0700", "--dir", environ[name]]
     whole = [*covered, Path(home)]
     needed = [path for path in _installed(argv[0], environ) if _below(path, whole) and not _holds_one(path, whole)]
+    # A file that a variable names (OPENCODE_CONFIG, GOOGLE_APPLICATION_CREDENTIALS): it was let through to be read.
+    named = [Path(value) for value in environ.values() if value.startswith("/") and os.path.isfile(value)]  # noqa: PTH113
+    needed += [one for path in named for one in (path, path.resolve()) if _below(one, whole)]
     bound: list[Path] = []
     for path in (*needed, *box.read):
         if _below(path, bound):
