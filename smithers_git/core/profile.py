@@ -152,6 +152,8 @@ class Profile(Part):
     permission: Permission | None = None
     state: State | None = None
     session: Session = Session()
+    writes_git: bool = False
+    """It fails where the repository's own folder is read-only: isolated, it may write there all the same."""
     leaves: tuple[str, ...] = ()
     """Globs of what it leaves in the folder besides its work, relative to the top: removed after each turn."""
     terminal: Terminal | None = None

@@ -119,12 +119,13 @@ def command(
     reads = (*_needed(project), *_paths(project, "read", settings.read))
     writes = (*_kept(profile, environ, home), *_paths(project, "write", settings.write))
     inside = (seated.scratch,) if seated.scratch.is_dir() else ()
+    writable = settings.git == "write" or profile.writes_git
     box = isolate.Box(
         folder=seated.folder,
         home=home,
-        read=reads if settings.git == "write" else (*reads, common),
-        write=(common, *writes, *inside) if settings.git == "write" else (*writes, *inside),
-        hidden=() if settings.git == "write" else (homes,),
+        read=reads if writable else (*reads, common),
+        write=(common, *writes, *inside) if writable else (*writes, *inside),
+        hidden=() if writable else (homes,),
         network=settings.network == "host",
         terminal=seated.terminal,
     )
