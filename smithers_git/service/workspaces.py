@@ -37,6 +37,10 @@ def _state_home() -> Path:
     return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "smithers"
 
 
+def _redactor_of(environ: Mapping[str, str]) -> Redactor:
+    return Redactor(secrets_of(environ))
+
+
 class Workspaces:
     """The workspaces of one run.
 
@@ -54,7 +58,7 @@ class Workspaces:
         run: str,
         settings: WorktreeSettings,
         ports: PortSettings | None = None,
-        redactor: Callable[[Mapping[str, str]], Redactor] = lambda env: Redactor(secrets_of(env)),
+        redactor: Callable[[Mapping[str, str]], Redactor] = _redactor_of,
     ) -> None:
         self._redactor = redactor
         self.repo = repo
