@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "up", "graph", "demo", "agents", "starters", "skills", "mcp"),
     "Look": ("ps", "inspect", "why", "logs", "events", "chat", "output", "node", "diff", "board"),
-    "Decide": ("inbox", "approve", "deny", "answer", "signal", "ask", "cancel", "pause"),
+    "Decide": ("inbox", "approve", "deny", "answer", "signal", "ask", "cancel", "pause", "hijack"),
     "Land": ("land", "queue", "verify"),
     "By itself": ("supervise", "hooks", "cron", "trust"),
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),

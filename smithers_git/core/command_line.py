@@ -119,6 +119,24 @@ def build_acp(profile: Profile, turn: Turn) -> Invocation:
     )
 
 
+def build_interactive(profile: Profile, turn: Turn) -> Invocation:
+    """The command for the agent's own interface, in which a person goes on with `turn.session`.
+
+    Without permission flags: it asks the person. Raises AgentError when the profile does not say how to start it.
+    """
+    if profile.interactive is None or turn.session is None:
+        raise AgentError(
+            f"the profile of {profile.name} has no [interactive]", hint="add [interactive] argv to a copy of it"
+        )
+    values = _values(turn)
+    argv = [turn.program]
+    for word in profile.interactive.argv:
+        group = profile.groups.get(word[1:-1]) if word.startswith("{") else None
+        argv += _group(group, values) if group is not None else (_fill(word, values),)
+    env = {name: _fill(text, values) for name, text in profile.env.values.items() if not _missing([text], values)}
+    return Invocation(argv=tuple(argv), env_set=env, env_pass=profile.env.passed, stdin=None, prompt_file=None)
+
+
 def names_model(profile: Profile) -> bool:
     """Whether the command for a conversation over the Agent Client Protocol says which model to use."""
     own = profile.acp or Acp()

@@ -15,7 +15,7 @@ _TRAILER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*):\s*(\S.*)")
 _BETWEEN: Final = re.compile(r"\n[ \t]*\n")
 """What stands between two paragraphs."""
 _SNAPSHOT: Final = re.compile(
-    r"(\S+: attempt [0-9]+( failed \([a-z_]+\))?|\S+: taken over from \S+|found at a resume)\n?"
+    r"(\S+: attempt [0-9]+( failed \([a-z_]+\))?|\S+: taken over from \S+|\S+: by hand|found at a resume)\n?"
 )
 _SUBJECT: Final = 72
 """Characters of a first line: what `git log --oneline` and forges show whole."""
@@ -24,6 +24,11 @@ _SUBJECT: Final = 72
 def snapshot(key: str, attempt: int, failed: str | None = None) -> str:
     """The message of the commit that holds what an attempt left; `failed` is the kind of its failure."""
     return f"{key}: attempt {attempt}" + (f" failed ({failed})" if failed else "")
+
+
+def by_hand(key: str) -> str:
+    """The message of the commit that holds what a person left in the workspace of a task."""
+    return f"{key}: by hand"
 
 
 def is_snapshot(message: str) -> bool:

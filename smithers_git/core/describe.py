@@ -83,6 +83,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.TaskSkipped: lambda e: f"{node_of(e)} skipped: {e.reason}",
     ev.TaskInterrupted: lambda e: f"{node_of(e)} interrupted: {e.reason}; it {e.next}",
     ev.TaskSuspended: lambda e: f"{node_of(e)} waits for its run {e.child}: {e.title}",
+    ev.TaskHijacked: lambda e: f"{node_of(e)} was worked on by {e.by or 'a person'}, in its conversation",
     ev.TaskDelayed: lambda e: f"{node_of(e)} waits for the limit of {' and '.join(e.agents)}",
     ev.TaskWoken: lambda e: f"{node_of(e)} goes on with its run",
     ev.TaskReset: lambda e: f"reset {', '.join(e.nodes)}",

@@ -244,6 +244,16 @@ class TaskInterrupted(_NodeEvent):
     cost: float | None = None
 
 
+class TaskHijacked(_NodeEvent):
+    """A person went on with the conversation of a task in the agent's own interface, and handed it back."""
+
+    type: Literal["task.hijacked"] = "task.hijacked"
+    agent: str
+    session: str
+    seconds: float = 0.0
+    by: str = ""
+
+
 class TaskReset(_Record):
     type: Literal["task.reset"] = "task.reset"
     nodes: list[str]
@@ -320,6 +330,7 @@ Event = Annotated[
     | TaskFailed
     | TaskSkipped
     | TaskInterrupted
+    | TaskHijacked
     | TaskReset
     | LoopEntered
     | LoopAdvanced

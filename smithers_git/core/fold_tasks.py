@@ -38,6 +38,7 @@ def _task_started(state: State, event: ev.TaskStarted, at: float) -> None:
     node.agent, node.space, node.retry_at = event.agent, event.space, None
     node.successor, node.child, node.limited = event.successor, event.child, ()
     node.start = node.start or event.commit
+    node.by_hand = False
     node.bypass = event.bypass
     state.bypass = "open" if "open" in (state.bypass, event.bypass) else event.bypass or state.bypass
     state.running[key] = event.attempt
@@ -126,6 +127,12 @@ def _task_delayed(state: State, event: ev.TaskDelayed, at: float) -> None:
     state.pauses.add(key)
 
 
+def _task_hijacked(state: State, event: ev.TaskHijacked, at: float) -> None:
+    _, node = _known(state, event)
+    node.session, node.session_agent = event.session, event.agent
+    node.by_hand, node.restored = True, False
+
+
 def kept_out(state: State) -> list[str]:
     """The agents that are out for the run, and those whose limits something waits for."""
     waited = {agent for key in state.pauses for agent in state.nodes[key].limited}
@@ -166,6 +173,7 @@ APPLY: Final[dict[type, Callable[[Any, Any, float], None]]] = {
     ev.TaskFinished: _task_finished,
     ev.TaskFailed: _task_failed,
     ev.TaskDelayed: _task_delayed,
+    ev.TaskHijacked: _task_hijacked,
     ev.TaskSkipped: _task_skipped,
     ev.TaskInterrupted: _task_interrupted,
 }

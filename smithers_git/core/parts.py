@@ -35,6 +35,8 @@ class NodeState:
     """What to type after the failure, where that is more than to try again."""
     restored: bool = False
     """Whether the files are those from before its last attempt."""
+    by_hand: bool = False
+    """Whether a person has gone on with its conversation since its last attempt."""
     start: str | None = None
     """The code commit that its first attempt started from."""
     retry_at: float | None = None

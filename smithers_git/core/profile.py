@@ -96,6 +96,18 @@ class Session(Part):
     """`folder`: resumed only where it began (three CLIs would silently edit the old folder); `moves`: anywhere."""
 
 
+class Interactive(Part):
+    """The agent's own interface for people, going on with the conversation {session}: for `smithers hijack`."""
+
+    argv: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Interactive:
+        if not any("{session}" in word for word in self.argv):
+            raise ValueError("argv: one word must contain {session}")
+        return self
+
+
 class Terminal(Part):
     """The program needs a terminal. Pipes are the rule: on a terminal most CLIs cut, echo or hang."""
 
@@ -152,6 +164,8 @@ class Profile(Part):
     permission: Permission | None = None
     state: State | None = None
     session: Session = Session()
+    interactive: Interactive | None = None
+    """Left out where a person cannot go on with a conversation."""
     writes_git: bool = False
     """It fails where the repository's own folder is read-only: isolated, it may write there all the same."""
     leaves: tuple[str, ...] = ()
@@ -213,6 +227,9 @@ def _check_words(profile: Profile) -> None:
     if profile.acp is not None:
         _refuse("acp.argv", [word for word in profile.acp.argv if _group(word) not in named], ALWAYS)
         _refuse("acp.env", profile.acp.env.values(), ALWAYS | OPTIONAL)
+    if profile.interactive is not None:
+        own = [word for word in profile.interactive.argv if _group(word) not in profile.groups]
+        _refuse("interactive.argv", own, ALWAYS | {"session"})
     for name, words in profile.groups.items():
         _refuse(f"groups.{name}", words, ALWAYS | OPTIONAL)
     for way in profile.prompt:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from smithers_git.core.command_line import may_resume
 from smithers_git.core.profile import Profile
 from smithers_git.core.redact import Redactor
 from smithers_git.edge.git.objects import BLOB, Objects
@@ -44,18 +45,53 @@ class Kept:
     """Bytes that were too many to be kept."""
 
 
-def gather(
-    profile: Profile, environ: Mapping[str, str], session: str, folder: Path, redactor: Callable[[], Redactor]
-) -> Kept | None:
-    """The conversation as it stands on this machine, secrets taken out; None when nothing can be said of it.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A conversation that is to go on, and where."""
 
-    Args:
-        profile: of the agent.
-        environ: what its program was started with.
-        session: id of the conversation.
-        folder: where the agent worked.
-        redactor: makes one for each file.
+    profile: Profile
+    environ: Mapping[str, str]
+    """What the agent's program is started with."""
+    session: str
+    folder: Path
+    """Where the agent works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Whether a conversation can go on here."""
+
+    restored: bool = False
+    """Its files were put back."""
+    lost: str = ""
+    """Why it cannot; empty when it can."""
+
+
+def ready(asked: Asked, kept: Kept | None) -> Ready:
+    """Look whether a conversation can go on; its files are put back from `kept` where they are missing."""
+    profile, environ, session = asked.profile, asked.environ, asked.session
+    if kept is not None and not may_resume(profile, kept.folder, str(asked.folder)):
+        return Ready(lost="it took place in another folder, and its agent knows it only there")
+    if profile.state is None or not profile.state.sessions or session_files(profile, environ, session):
+        return Ready()
+    if kept is None or not kept.files:
+        large = f": with {kept.left_out} bytes it is too large" if kept and kept.left_out else ""
+        return Ready(lost=f"its files are neither on this machine nor in the run{large}")
+    try:
+        put_back(kept, profile, environ)
+    except OSError as error:
+        return Ready(lost=f"its files cannot be put back: {error}")
+    if not session_files(profile, environ, session):
+        return Ready(lost="its files cannot be put where the agent looks for them")
+    return Ready(restored=True)
+
+
+def gather(asked: Asked, redactor: Callable[[], Redactor]) -> Kept | None:
+    """The conversation as it stands on this machine; None when nothing can be said of it.
+
+    `redactor` makes one for each file, that takes secrets out. Raises OSError.
     """
+    profile, environ, session, folder = asked.profile, asked.environ, asked.session, asked.folder
     if profile.session.scope == "none" or not is_id(session):
         return None
     plain = Kept(session, profile.name, str(folder))

@@ -131,6 +131,7 @@ class Dispatcher:
             new_pass=new_pass,
             former=former,
             trouble=known.error if known.failures or known.kind in _HALFWAY else None,
+            by_hand=known.by_hand,
             restored=known.restored,
             cache_key=self._cache_key(task, prompt, plain.space, arguments) if task.cache else None,
             successor=plain.successor,

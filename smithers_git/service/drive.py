@@ -52,14 +52,15 @@ def owning(project: Project, run: str, doing: str) -> Any:
     """Hold the run's lock for a `with` block; raises RunBusy when another live process has it."""
     lock = project.lock(run)
     if not lock.try_acquire({"doing": doing}):
-        raise _busy(run, lock)
+        raise busy(run, lock)
     try:
         yield
     finally:
         lock.release()
 
 
-def _busy(run: str, lock: FileLock) -> RunBusy:
+def busy(run: str, lock: FileLock) -> RunBusy:
+    """That the run has a live owner."""
     holder = lock.holder() or {}
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return RunBusy(

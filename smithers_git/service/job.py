@@ -53,6 +53,8 @@ class Job:
     """How an attempt before this one ended, of whose conversation this one knows nothing."""
     trouble: str | None = None
     """Why the last attempt failed; the agent is told."""
+    by_hand: bool = False
+    """A person has gone on with the conversation since the last attempt."""
     restored: bool = False
     """Whether the files are those from before that attempt."""
     cache_key: str | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from smithers_git.edge import process
-from smithers_git.names import file_name
+from smithers_git.names import TaskKey, file_name
 from smithers_git.service.job import Job
 
 MARK: Final = "SMITHERS_MARK"
@@ -29,11 +29,16 @@ def mark(run_dir: Path, job_name: str) -> str:
     return hashlib.sha256(f"{run_dir.resolve()}\0{job_name}".encode()).hexdigest()[:32]
 
 
+def job_name(key: TaskKey, attempt: int) -> str:
+    """What the local files of an attempt are called, and its transcript in a frame."""
+    return f"{file_name(key.node)}@{key.iteration}.{attempt}"
+
+
 class Live:
     """What one running attempt leaves beside the repository while it runs."""
 
     def __init__(self, run_dir: Path, job: Job, report: Callable[[str, str], None]) -> None:
-        name = f"{file_name(job.key.node)}@{job.key.iteration}.{job.attempt}"
+        name = job_name(job.key, job.attempt)
         self.path = run_dir / "live" / f"{name}.jsonl"
         self._pid = run_dir / "pids" / f"{name}.json"
         self._talk = run_dir / "live" / f"{name}.session"

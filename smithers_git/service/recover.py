@@ -10,7 +10,7 @@ from typing import Final
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
-from smithers_git.names import TaskKey, file_name
+from smithers_git.names import TaskKey
 from smithers_git.service import live
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
@@ -58,7 +58,7 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
 
 
 def _interrupted(state: State, key: TaskKey, attempt: int, talks: Mapping[str, str]) -> ev.TaskInterrupted:
-    session = talks.get(f"{file_name(key.node)}@{key.iteration}.{attempt}")
+    session = talks.get(live.job_name(key, attempt))
     event = ev.TaskInterrupted(
         node=key.node, iteration=key.iteration, attempt=attempt, reason="its engine ended before it did"
     )

@@ -2,6 +2,7 @@
 
 from smithers_git.edge.process.command import Captured, capture, spawn_detached
 from smithers_git.edge.process.env import agent_env, clean_env
+from smithers_git.edge.process.interact import interact
 from smithers_git.edge.process.launch import Exit, Launch, Reason, Started, StopStep, Terminal
 from smithers_git.edge.process.runner import run
 from smithers_git.edge.process.talk import Talk
@@ -22,6 +23,7 @@ __all__ = [
     "end_tree",
     "find_tree",
     "inherited",
+    "interact",
     "is_alive",
     "run",
     "spawn_detached",

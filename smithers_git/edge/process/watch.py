@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from smithers_git.edge.process.launch import Exit, Launch, Reason, Started
 from smithers_git.edge.process.scratch import Scratch
 from smithers_git.edge.process.tree import end_tree, start_time
 
 if TYPE_CHECKING:
-    from smithers_git.edge.process.channel import Channel
+    from smithers_git.edge.process.channel import Channel, Screen
 
 _TICK = 0.1  # seconds between looks at `cancel`, which nothing can wait for together with a pipe
 _TAIL = 65536  # bytes of standard error that are kept
@@ -72,6 +72,11 @@ class Watch:
     def started(self) -> Started:
         """The root of the tree."""
         return Started(self._channel.pid, start_time(self._channel.pid))
+
+    @property
+    def screen(self) -> Screen:
+        """The program's terminal, where it has one."""
+        return cast("Screen", self._channel)
 
     @property
     def ending(self) -> bool:

@@ -147,8 +147,12 @@ def opening(job: Job, talk: Talker) -> str:
     goes_on = job.session is not None and talk.keeps_conversations
     if not goes_on and (told := talk.summary()):
         wanted = f"{told}\n\n{wanted}"
-    if job.trouble is None and (job.new_pass or not goes_on):
+    if not job.by_hand and job.trouble is None and (job.new_pass or not goes_on):
         return f"{job.prompt}\n\n{wanted}"
+    if goes_on and job.by_hand:
+        # What failed before that is what the person has seen to.
+        met = "A person worked with you meanwhile. The files are as they are now."
+        return f"{met} Go on until the task is done.\n\n{wanted}"
     trouble = (
         f"The last attempt at this task did not succeed: {job.trouble}" if job.trouble else "You were interrupted."
     )

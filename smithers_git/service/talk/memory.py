@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Final
 
-from smithers_git.core.command_line import may_resume
 from smithers_git.core.reply import AgentEvent
 from smithers_git.edge.git.changes import changed_files
 from smithers_git.names import file_name
 from smithers_git.service import conversations
 from smithers_git.service.job import Result
 from smithers_git.service.talk.seat import Seat
-from smithers_git.service.talk.state import session_files
 from smithers_git.service.transcripts import Interpreter, stored
 
 _SAID: Final = 2000
@@ -32,37 +29,20 @@ class Memory:
     def recall(self, session: str) -> bool:
         """Whether the attempt can go on with `session` here; its files are put back where they are missing."""
         seat, result = self._seat, self._result
-        kept = self._kept(session)
-        if kept is not None and not may_resume(seat.profile, kept.folder, str(seat.folder)):
-            return self._lost("it took place in another folder, and its agent knows it only there")
-        env = seat.standing()
-        if seat.profile.state is None or not seat.profile.state.sessions:
-            result.conversation = "continued"
-            return True
-        if session_files(seat.profile, env, session):
-            result.conversation = "continued"
-            return True
-        if kept is None or not kept.files:
-            large = f": with {kept.left_out} bytes it is too large" if kept and kept.left_out else ""
-            return self._lost(f"its files are neither on this machine nor in the run{large}")
-        try:
-            conversations.put_back(kept, seat.profile, env)
-        except OSError as error:
-            return self._lost(f"its files cannot be put back: {error}")
-        if not session_files(seat.profile, env, session):
-            return self._lost("its files cannot be put where the agent looks for them")
-        result.conversation = "restored"
-        seat.watch.live.report("other", "the files of the conversation were put back")
+        asked = conversations.Asked(seat.profile, seat.standing(), session, seat.folder)
+        found = conversations.ready(asked, self._kept(session))
+        if found.lost:
+            seat.watch.live.report("other", f"the conversation cannot go on here: {found.lost}; a new one begins")
+            return False
+        result.conversation = "restored" if found.restored else "continued"
+        if found.restored:
+            seat.watch.live.report("other", "the files of the conversation were put back")
         return True
 
     def _kept(self, session: str) -> conversations.Kept | None:
         project = self._seat.project
         tip = project.tip(self._seat.job.run)
         return conversations.find(project.objects, project.objects.read_commit(tip).tree, session) if tip else None
-
-    def _lost(self, why: str) -> bool:
-        self._seat.watch.live.report("other", f"the conversation cannot go on here: {why}; a new one begins")
-        return False
 
     def anew(self, prompt: str) -> str:
         """What a new conversation begins with, in place of one that was to go on with `prompt`."""
@@ -116,7 +96,8 @@ def keep(seat: Seat, result: Result) -> None:
         return
     try:
         env = seat.standing()
-        kept = conversations.gather(seat.profile, env, result.session, Path(seat.folder), lambda: seat.redactor(env))
+        asked = conversations.Asked(seat.profile, env, result.session, seat.folder)
+        kept = conversations.gather(asked, lambda: seat.redactor(env))
     except OSError as error:
         result.notes.append(f"{result.job.key}: its conversation is in no frame, it cannot be read: {error}")
         return
