@@ -131,6 +131,8 @@ class State(Part):
     """What it keeps besides, below HOME."""
     sessions: tuple[str, ...] = ()
     """Globs in the folder: the files of one conversation, for whose id {session} stands."""
+    portable: bool = True
+    """Whether these files are all that it needs to go on under another HOME."""
 
     @model_validator(mode="after")
     def _stays_inside(self) -> State:

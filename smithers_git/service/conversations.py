@@ -74,6 +74,8 @@ def ready(asked: Asked, kept: Kept | None) -> Ready:
         return Ready(lost="it took place in another folder, and its agent knows it only there")
     if profile.state is None or not profile.state.sessions or session_files(profile, environ, session):
         return Ready()
+    if not profile.state.portable:
+        return Ready(lost="its files are missing, and its agent cannot go on with what a frame could keep of them")
     if kept is None or not kept.files:
         large = f": with {kept.left_out} bytes it is too large" if kept and kept.left_out else ""
         return Ready(lost=f"its files are neither on this machine nor in the run{large}")
@@ -97,7 +99,7 @@ def gather(asked: Asked, redactor: Callable[[], Redactor]) -> Kept | None:
     plain = Kept(session, profile.name, str(folder))
     root = state_folder(profile, environ)
     paths = [path for path in session_files(profile, environ, session) if not path.is_symlink()]
-    if root is None or not paths:
+    if root is None or not paths or profile.state is None or not profile.state.portable:
         return plain if profile.session.scope == "folder" else None
     size = sum(path.stat().st_size for path in paths)
     if size > MOST:

@@ -139,3 +139,14 @@ def test_a_frame_from_elsewhere_writes_nothing_but_the_conversation(smithers: Sm
     assert conversations.put_back(kept, own, {"HOME": str(home)})
     assert recaller.files(home) == [home / ".recaller" / "talks" / "x" / "s.jsonl"]
     assert not conversations.put_back(kept, own, {"HOME": str(home)})
+
+
+def test_an_agent_that_needs_more_than_the_files_is_not_given_them(smithers: Smithers, home: Path) -> None:
+    recaller.install(smithers.repo, {"1": "fail"})
+    own = smithers.repo / ".smithers" / "agents" / "recaller.toml"
+    own.write_text(own.read_text().replace("[state]", "[state]\nportable = false"))
+    run = smithers.up(body=ASK.format(agent="recaller"), code=1)
+    assert not git(smithers.repo, "ls-tree", "-r", f"refs/smithers/runs/{run}", "--", "sessions")
+    shutil.rmtree(home / ".recaller")
+    assert smithers.json("up", "--resume", run)["status"] == "finished"
+    assert tries(smithers, run)[1]["conversation"] == "summary"
