@@ -52,9 +52,15 @@ def standing(project: Project, profile: Profile, own: AgentSettings) -> Standing
     if mode == "auto" and not trouble:
         return Standing(True, told, level)
     why = trouble or 'isolate = "never"'
-    if level == "full" and not settings.machine:
+    if level == "full" and not settings.machine and _by_flag(profile):
         return Standing(False, why, level, *_bypass(profile, why))
     return Standing(False, f"{told}, but {why}", level)
+
+
+def _by_flag(profile: Profile) -> bool:
+    """Whether `full` switches something off; a CLI without such a thing has no permission system."""
+    level = profile.permission.full if profile.permission else None
+    return level is not None and bool(level.argv or level.env)
 
 
 def _bypass(profile: Profile, why: str) -> tuple[str, str]:

@@ -30,7 +30,7 @@ from smithers_git.service.live import MARK, end_orphans, mark
 from smithers_git.service.perform import words
 from smithers_git.service.ports import Address
 from smithers_git.service.project import Project
-from smithers_git.service.workspaces import Workspaces
+from smithers_git.service.workspaces import Making, Workspaces
 
 _FOLDER: Final = Path("queue", ".lanes")
 """Below the root of all workspaces. The dot keeps it apart from the spaces of a run that is called `queue`."""
@@ -117,7 +117,7 @@ class Lanes:
         self.project = project
         settings = project.settings
         redactor = project.secrets.redactor
-        self._spaces = Workspaces(project.repository, "queue", settings.worktree, settings.ports, redactor)
+        self._spaces = Workspaces(project.repository, "queue", Making(settings.worktree, settings.ports, redactor))
         self._guard = threading.Lock()
         self._held: set[int] = set()
 

@@ -98,10 +98,10 @@ class Project:
 
     def workspaces(self, run: str) -> Workspaces:
         """The workspaces of a run."""
-        from smithers_git.service.workspaces import Workspaces
+        from smithers_git.service.workspaces import Making, Workspaces
 
         settings = self.settings
-        return Workspaces(self.repository, run, settings.worktree, settings.ports, self.secrets.redactor)
+        return Workspaces(self.repository, run, Making(settings.worktree, settings.ports, self.secrets.redactor))
 
     def chain(self, run: str) -> Chain:
         """The frames of a run; raises RunNotFound."""

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from smithers_git.core.redact import Redactor, secrets_of
@@ -41,30 +42,33 @@ def _redactor_of(environ: Mapping[str, str]) -> Redactor:
     return Redactor(secrets_of(environ))
 
 
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How new workspaces are made."""
+
+    settings: WorktreeSettings
+    """How they are made ready."""
+    ports: PortSettings = field(default_factory=PortSettings)
+    """Which blocks of ports they may have."""
+    redactor: Callable[[Mapping[str, str]], Redactor] = lambda env: Redactor(secrets_of(env))
+    """Takes secrets out of what a command with that environment says."""
+
+
 class Workspaces:
     """The workspaces of one run.
 
     Args:
         repo: the user's repository.
         run: id of the run.
-        settings: how new ones are made ready.
-        ports: which blocks of ports they may have.
-        redactor: takes secrets out of what a command with that environment says.
+        making: how new ones are made.
     """
 
-    def __init__(
-        self,
-        repo: Repository,
-        run: str,
-        settings: WorktreeSettings,
-        ports: PortSettings | None = None,
-        redactor: Callable[[Mapping[str, str]], Redactor] = _redactor_of,
-    ) -> None:
-        self._redactor = redactor
+    def __init__(self, repo: Repository, run: str, making: Making) -> None:
         self.repo = repo
         self.run = run
-        self.settings = settings
-        self.ports = Registry(_state_home(), ports or PortSettings())
+        self.settings = making.settings
+        self.ports = Registry(_state_home(), making.ports)
+        self._redactor = making.redactor
 
     def path(self, space: str) -> Path:
         """Folder of a workspace: the same for the same run and space, as agents know conversations by their folder."""

@@ -227,6 +227,17 @@ def test_the_profile_that_comes_with_smithers_speaks_it_too(cli: Bench):
     assert target.read_text() == "y = 1\n"
 
 
+def test_the_profile_that_comes_with_smithers_finds_the_conversations_of_both_transports(cli: Bench):
+    if built_in(cli.name).acp is None or not cli.speaker.loads:
+        pytest.skip(f"the profile of {cli.name} has no [acp], or it loads no conversations")
+    cli.ship()
+    first = cli.attempt(say('{"word": "aubergine"}'))
+    assert first.value == {"word": "aubergine"}, first.message
+    second = cli.attempt(ANSWER, session=first.session)
+    assert second.conversation == "continued", cli.events
+    assert "aubergine" in cli.stub.requests[0].words
+
+
 FAULTS: dict[str, tuple[Step, str]] = {
     "429": (refuse(429, "rate_limit_error", "Rate limit reached: too many requests."), "limit"),
     "401": (refuse(401, "authentication_error", "Incorrect API key provided."), "auth"),

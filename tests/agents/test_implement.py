@@ -95,8 +95,8 @@ class Bench:
         script = (
             "import sys; from pathlib import Path; from smithers_git.edge.git.repository import discover;"
             "from smithers_git.core.settings import WorktreeSettings;"
-            "from smithers_git.service.workspaces import Workspaces;"
-            "print(Workspaces(discover(Path('.')), 'r1', WorktreeSettings()).path('main'))"
+            "from smithers_git.service.workspaces import Making, Workspaces;"
+            "print(Workspaces(discover(Path('.')), 'r1', Making(WorktreeSettings())).path('main'))"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=self.repo, env=self.environ, capture_output=True, text=True, check=True

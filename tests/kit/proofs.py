@@ -15,7 +15,7 @@ from kit.repos import git
 
 from smithers_git.service import runs
 from smithers_git.service.project import Project
-from smithers_git.service.workspaces import Workspaces
+from smithers_git.service.workspaces import Making, Workspaces
 
 Files = dict[str, tuple[int, bytes]]
 
@@ -83,7 +83,7 @@ def folder(path: Path, ignored: tuple[str, ...] = ()) -> Files:
 def space_path(repo: Path, run: str, space: str = "main") -> Path:
     """Folder of a workspace."""
     project = Project.open(repo)
-    return Workspaces(project.repository, run, project.settings.worktree).path(space)
+    return Workspaces(project.repository, run, Making(project.settings.worktree)).path(space)
 
 
 def files_are_the_frames(repo: Path, run: str) -> None:

@@ -14,7 +14,7 @@ from smithers_git.edge.git import worktree
 from smithers_git.edge.git.repository import discover
 from smithers_git.errors import ConfigError, SetupFailed, StorageError
 from smithers_git.names import branch_ref
-from smithers_git.service.workspaces import Workspaces
+from smithers_git.service.workspaces import Making, Workspaces
 
 BRANCH = branch_ref("run1", "main")
 
@@ -25,7 +25,7 @@ def head(repo):
 
 
 def spaces(repo, **settings):
-    return Workspaces(discover(repo), "run1", WorktreeSettings.model_validate(settings))
+    return Workspaces(discover(repo), "run1", Making(WorktreeSettings.model_validate(settings)))
 
 
 def ensure(repo, head, **settings):
