@@ -54,7 +54,7 @@ def test_what_the_policy_does_not_allow_is_asked_of_a_person(asking: Smithers, a
         assert engine.end() == 0
     assert asking.json("output", "r1", "work") == {"word": "done"}
     assert ("ran.txt" in repos.git(asking.repo, "ls-tree", "--name-only", "smithers/r1/main")) == ran
-    said = asking("chat", "r1").out.splitlines()[1:]
+    said = asking("chat", "r1").out.splitlines()[2:]  # below the heading and the name of the conversation
     assert said == [
         "I must run this.",
         "> touch ran.txt",

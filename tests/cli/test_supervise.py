@@ -311,7 +311,7 @@ def test_a_run_whose_engine_dies_again_and_again_is_given_up_until_a_person_resu
     smithers.write(deadly(smithers.repo))
     told = tmp_path / "told"
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "smithers/config.toml"
-    config.parent.mkdir(parents=True)
+    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(f"[notify]\ncommand = 'cat >> {told}; echo >> {told}'\n")
     lock = Project.open(smithers.repo).lock_path("run")
 

@@ -156,7 +156,9 @@ def opening(job: Job, talk: Talker) -> str:
     trouble = (
         f"The last attempt at this task did not succeed: {job.trouble}" if job.trouble else "You were interrupted."
     )
-    if goes_on and not job.new_pass:
+    # A kill may have come before the agent's program had written down what it was asked: then it is asked in full.
+    killed = job.restored and job.trouble is None
+    if goes_on and not job.new_pass and not killed:
         files = "The files are those from before that." if job.restored else "The files are as you left them."
         return f"{trouble}\n\n{files} Go on until the task is done.\n\n{wanted}"
     files = (
