@@ -11,6 +11,7 @@ from smithers_git.front.logs import watch
 from smithers_git.front.words import said
 from smithers_git.service.follow import Follower, News, Saying
 from smithers_git.service.history import is_meant, select
+from smithers_git.service.live import talks
 from smithers_git.service.project import Project
 from smithers_git.service.transcripts import Interpreter, profile_of
 
@@ -90,9 +91,15 @@ class Chat:
         if blank:
             output.emit()
         output.emit(output.paint(f"-- {attempt.key}, attempt {attempt.number}{who}, {when} --", "bold"))
-        if attempt.session:
+        session = self._session(attempt)
+        if session:
             kind = f", {attempt.conversation}" if attempt.conversation else ""
-            output.emit(output.paint(f"session {attempt.session}{kind}", "dim"))
+            output.emit(output.paint(f"session {session}{kind}", "dim"))
+
+    def _session(self, attempt: Attempt) -> str | None:
+        """The conversation; of an attempt that runs, what it has said itself."""
+        live = talks(self.project.run_dir(self.run)) if attempt.status == "running" else {}
+        return live.get(attempt.transcript, attempt.session)
 
     def _events(self, saying: Saying) -> list[Any]:
         attempt = saying.attempt
@@ -113,7 +120,7 @@ class Chat:
             "attempt": attempt.number,
             "agent": attempt.agent,
             "status": attempt.status,
-            "session": attempt.session,
+            "session": self._session(attempt),
             "conversation": attempt.conversation,
         }
         if self.raw:

@@ -43,6 +43,8 @@ def test_a_kill_in_the_middle_of_the_first_turn_loses_no_conversation(smithers: 
     with Engine(smithers.repo, "flow.py", "--run-id", "r") as engine:
         assert processes.eventually(talk.exists, 30)
         session = talk.read_text()
+        assert processes.eventually(lambda: "Thinking." in smithers("chat", "r").out)
+        assert f"session {session}" in smithers("chat", "r").out
         engine.kill()
     smithers.json("up", "--resume", "r")
 
