@@ -85,9 +85,9 @@ def hijack(project: Project, run: str, node: str, by: str, note: Callable[[str],
         launch = _launch(project, seat)
         note(f"{profile.name} goes on with you in {folder}; leave it, or type Ctrl-], to hand it back")
         ended = process.interact(launch)
+        if ended.reason == "unstartable":
+            raise AgentError(ended.message, hint=f"the run is left paused; smithers up --resume {run} goes on with it")
         changed = _take_back(project, chain, workspaces, seat, (by, ended.seconds))
-    if ended.reason == "unstartable":
-        raise AgentError(ended.message, hint=profile.install or "install it")
     return Outcome(key, ended, changed, chain)
 
 

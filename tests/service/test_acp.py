@@ -101,6 +101,17 @@ def stage(repo: Path, tmp_path: Path) -> Stage:
     return Stage(repo, tmp_path / "stage")
 
 
+def test_its_conversation_is_on_the_disk_while_it_talks(stage: Stage):
+    stage.configure('session.scope = "folder"')
+    stage.play([{"think": "hm"}, ANSWER])
+    live, seen = Project.open(stage.repo).run_dir("r1") / "live", list[str]()
+    stage.report = lambda _kind, _text: seen.append((live / "t@0.1.session").read_text())  # type: ignore[method-assign]
+    session = stage.attempt().session
+    assert session
+    assert set(seen) == {session}
+    assert not list(live.iterdir())
+
+
 def test_a_profile_of_a_program_and_acp_is_enough_for_a_turn(stage: Stage):
     counts = {"usage": {"inputTokens": 100, "outputTokens": 20, "totalTokens": 120, "cachedReadTokens": 30}}
     stage.play([{"say": "I shall write."}, {"edit": "new.txt", "text": "x\n"}, ANSWER, {"result": counts}])
