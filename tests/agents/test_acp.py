@@ -56,7 +56,7 @@ class Speaker:
 
 SPEAKERS = {
     "gemini": Speaker(("--acp",), loads=False, faults={"empty": "empty"}),
-    "qwen": Speaker(("--acp", "--model", "qwen3-coder-plus"), model=False),
+    "qwen": Speaker(("--acp", "--auth-type", "openai", "--model", "qwen3-coder-plus"), model=False),
     "kimi-code": Speaker(("acp",), usage=False),
     "opencode": Speaker(("acp",), lines='counts = "turn"'),
     "copilot": Speaker(("--acp", "--model", "stub-model"), model=False, lines="error = '^(Info: .*)?Error: '"),
