@@ -343,7 +343,7 @@ def test_nothing_but_the_protocol_reaches_standard_output(tmp_path: Path) -> Non
     say({"method": "tools/call", "id": 6, "params": {"name": "wait", "arguments": {"run": run, "timeout": 600}}})
     rest, _ = server.communicate(timeout=60)  # the client goes while it waits
     assert server.returncode == 0
-    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
+    assert all(line.startswith("{") and json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines()), rest
     eventually(lambda: Project.open(folder).chain(run).state.end == "finished")  # and its run goes on
 
 

@@ -58,7 +58,8 @@ class Stage:
         text = f'program = ["{self.python}"]\ntransport = "acp"\n{profile}\n[acp]\nargv = {argv}\n'
         settings = "".join(f"{key} = {json.dumps(value)}\n" for key, value in own.items())
         env = f'env = {{ RUN_TEST = "{self.mark}", SOME_TOKEN = "{SECRET}" }}\n'
-        config = f"[agents.fake]\n{settings}{env}"
+        # An isolated attempt sees nothing below a temporary folder, where this file may lie.
+        config = f'[agents.fake]\n{settings}{env}[isolate]\nread = ["{acp_agent.__file__}"]\n'
         repos.write(self.repo, {".smithers/agents/fake.toml": text, ".smithers/config.toml": config})
 
     def play(self, *turns: list[dict[str, Any]], **script: Any) -> None:

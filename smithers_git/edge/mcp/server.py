@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -163,14 +163,18 @@ async def _folders(context: Any) -> tuple[Path, ...]:
 def serve_stdio(offer: Offer) -> None:
     """Serve one client over standard input and output, until it closes them.
 
-    The package moves both out of the way meanwhile: what anything else prints goes to standard error, and a child
-    process cannot read what the client says. SIGINT ends the server at once, as SIGTERM does: the thread that waits for
-    the client's next line could not be interrupted otherwise, and whatever a kill cuts off is made to bear that.
+    What anything else prints goes to standard error, until the end of the process: a call that was under way when the
+    client left may print after it. (The package moves standard output away too, but back before such calls are over:
+    mcp 2.3.0.) A child process cannot read what the client says. SIGINT ends the server at once, as SIGTERM does: the
+    thread that waits for the client's next line could not be interrupted otherwise, and whatever a kill cuts off is
+    made to bear that.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    anyio.run(functools.partial(_serve, build(offer).server))
+    with os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n") as spoken:
+        os.dup2(2, 1)
+        anyio.run(_serve, build(offer).server, anyio.wrap_file(spoken))
 
 
-async def _serve(server: Server[Any]) -> None:
-    async with stdio_server() as (reading, writing):
+async def _serve(server: Server[Any], spoken: anyio.AsyncFile[str]) -> None:
+    async with stdio_server(stdout=spoken) as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
