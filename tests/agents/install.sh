@@ -57,7 +57,8 @@ find_program() {
 
 npm_install() {
     command -v npm > /dev/null || skip "there is no npm; install Node.js" || return 1
-    npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --loglevel=error "$2" > "$cache/.log" 2>&1 ||
+    npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --loglevel=error \
+        --fetch-timeout=60000 --fetch-retries=1 "$2" > "$cache/.log" 2>&1 ||
         skip "npm could not install $2: $(grep -v '^npm warn' "$cache/.log" | head -n 1)"
 }
 
