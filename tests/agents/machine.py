@@ -92,6 +92,10 @@ class Machine:
             path = home / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(fill(text))
+        # An isolated CLI sees nothing below a temporary folder, where a checkout with the cache may lie.
+        own = home / ".config" / "smithers" / "config.toml"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(f'[isolate]\nread = ["{CACHE}"]\n')
         return {
             "PATH": f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),

@@ -65,7 +65,7 @@ def test_a_killed_turn_goes_on_in_its_conversation(smithers: Smithers, stub: Stu
     assert first["session"] == second["session"]
     (request,) = stub.requests
     assert all(word in request.words for word in ("Make calc.py.", "made calc.py", "did not succeed"))
-    assert marked("SMITHERS_NODE", "implement") == []
+    assert marked("SMITHERS_RUN", id) == []
 
 
 def _is_turn(pid: int) -> bool:
@@ -89,7 +89,7 @@ def test_a_failure_is_told_and_leaves_no_process(
     id = smithers.up(body=body, code=1)
     (end,) = ended(smithers, id)
     assert end["kind"] == kind
-    assert marked("SMITHERS_NODE", "implement") == []
+    assert marked("SMITHERS_RUN", id) == []
 
 
 def test_an_agent_test_proves_a_model(smithers: Smithers, stub: StubModel, monkeypatch: pytest.MonkeyPatch):
