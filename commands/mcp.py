@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from smithers_git.cli import json_option
+from smithers_git.cli import client_options, json_option
 
 
 class _Group(click.Group):
@@ -51,21 +51,8 @@ def serve(listen: str | None, repository: Path | None, reads_only: bool, exposed
         mcp.http(desk, mcp.address(listen), exposed=exposed, as_json=as_json)
 
 
-agent_option = click.option(
-    "-a",
-    "--agent",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Only this one; repeatable. Default: all found here.",
-)
-project_option = click.option("--project", is_flag=True, help="In this repository, and not for you everywhere.")
-
-
 @command.command("add")
-@agent_option
-@project_option
-@json_option
+@client_options
 def add(names: tuple[str, ...], project: bool, as_json: bool) -> int:
     """Tell each coding agent that is found here of this server, in its own configuration file.
 
@@ -77,9 +64,7 @@ def add(names: tuple[str, ...], project: bool, as_json: bool) -> int:
 
 
 @command.command("remove")
-@agent_option
-@project_option
-@json_option
+@client_options
 def remove(names: tuple[str, ...], project: bool, as_json: bool) -> int:
     """Take the server out of the configuration of each coding agent."""
     from smithers_git.front import clients

@@ -6,17 +6,7 @@ from pathlib import Path
 
 import click
 
-from smithers_git.cli import json_option
-
-agent_option = click.option(
-    "-a",
-    "--agent",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Only this one; repeatable. Default: all that are found.",
-)
-project_option = click.option("--project", is_flag=True, help="In this repository, and not for you everywhere.")
+from smithers_git.cli import client_options, json_option
 
 
 @click.group(help=__doc__, invoke_without_command=True)
@@ -27,7 +17,7 @@ def command(ctx: click.Context) -> None:
 
 
 @command.command("list")
-@project_option
+@click.option("--project", is_flag=True, help="In this repository, and not for you everywhere.")
 @json_option
 def list_(project: bool, as_json: bool) -> int:
     """List the coding agents that are here, and which of them have the skill and know the server."""
@@ -37,9 +27,7 @@ def list_(project: bool, as_json: bool) -> int:
 
 
 @command.command("add")
-@agent_option
-@project_option
-@json_option
+@client_options
 def add(names: tuple[str, ...], project: bool, as_json: bool) -> int:
     """Write the skill into the folder where each coding agent looks for skills, or renew it there."""
     from smithers_git.front import clients
@@ -48,9 +36,7 @@ def add(names: tuple[str, ...], project: bool, as_json: bool) -> int:
 
 
 @command.command("remove")
-@agent_option
-@project_option
-@json_option
+@client_options
 def remove(names: tuple[str, ...], project: bool, as_json: bool) -> int:
     """Take the skill away again. What you have changed in it stays."""
     from smithers_git.front import clients

@@ -94,6 +94,14 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(function)
 
 
+def client_options(function: F) -> F:
+    """Add `--agent`, `--project` and `--json`, as the verbs take them that write for coding agents."""
+    project = click.option("--project", is_flag=True, help="In this repository, and not for you everywhere.")
+    told = "Only this one; repeatable. Default: all found here."
+    agent = click.option("-a", "--agent", "names", multiple=True, metavar="NAME", help=told)
+    return agent(project(json_option(function)))
+
+
 def main() -> None:
     """Entry point of the program."""
     sys.exit(run(sys.argv[1:]))

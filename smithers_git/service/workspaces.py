@@ -50,7 +50,7 @@ class Making:
     """How they are made ready."""
     ports: PortSettings = field(default_factory=PortSettings)
     """Which blocks of ports they may have."""
-    redactor: Callable[[Mapping[str, str]], Redactor] = lambda env: Redactor(secrets_of(env))
+    redactor: Callable[[Mapping[str, str]], Redactor] = _redactor_of
     """Takes secrets out of what a command with that environment says."""
 
 

@@ -27,7 +27,7 @@ from smithers_git.errors import RunNotFound, RunRefused
 from smithers_git.service import inquire, pools
 from smithers_git.service.inquire import Inquiry
 from smithers_git.service.job import Result
-from smithers_git.service.talk.memory import Memory
+from smithers_git.service.talk.dialogue import Dialogue
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import account
 from smithers_git.service.talk.vigil import Stalled, Vigil
@@ -40,43 +40,23 @@ _DEAF: Final = 16 << 20
 """Bytes that an agent does not read of what it is told, before it is given up."""
 
 
-class Acp:
+class Acp(Dialogue):
     """A conversation with one agent in one folder. Corrections go on in it, in the same process."""
 
     def __init__(self, seat: Seat, result: Result) -> None:
-        self._seat, self._result = seat, result
-        self._session = seat.job.session if self.keeps_conversations else None
-        self._memory = Memory(seat, result)
-        self._recalled = self._session is None
+        super().__init__(seat, result)
         counts = (seat.profile.acp or Protocol()).counts
         self._meter = Meter(counts, seat.job.session_total if self._session else None)
         self._cost = 0.0
         self._line: _Line | None = None
-        self.correction = 0
-
-    @property
-    def keeps_conversations(self) -> bool:
-        return self._seat.profile.session.scope != "none"
 
     @property
     def can_go_on(self) -> bool:
         return self._session is not None or (self._line is not None and self._line.ready)
 
-    def summary(self) -> str:
-        return self._memory.summary() if self._seat.job.former else ""
-
     def say(self, prompt: str) -> Reply:
-        """One turn; a conversation that the agent no longer knows begins anew, once."""
-        if not self._recalled and self._session is not None:
-            self._recalled = True
-            if not self._memory.recall(self._session):
-                self._session, prompt = None, self._memory.anew(prompt)
-        reply = self._turn(prompt)
-        if reply.error is not None and reply.error.lost_session and self._session is not None:
-            self._seat.watch.live.report("other", "the conversation is gone; a new one begins")
-            self._session = None
-            self._result.conversation = "new"
-            reply = self._turn(self._memory.anew(prompt))
+        """One turn."""
+        reply = self.ask(prompt)
         sweep(self._seat.folder, self._seat.profile.leaves)
         account(self._result, reply)
         return reply

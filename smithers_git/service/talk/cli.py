@@ -15,7 +15,7 @@ from smithers_git.core.stream import Reader
 from smithers_git.edge import player, process
 from smithers_git.edge.git.leavings import sweep
 from smithers_git.service.job import Result
-from smithers_git.service.talk.memory import Memory
+from smithers_git.service.talk.dialogue import Dialogue
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.state import Additions
 from smithers_git.service.talk.talker import account
@@ -26,40 +26,20 @@ class _Waiting(Exception):
     """The agent waits for a person; raised where its output is taken, so that its processes are ended."""
 
 
-class Cli:
+class Cli(Dialogue):
     """Turns with one agent CLI in one folder."""
 
     def __init__(self, seat: Seat, result: Result) -> None:
-        self._seat, self._result = seat, result
-        self._session = seat.job.session if self.keeps_conversations else None
-        self._memory = Memory(seat, result)
-        self._recalled = self._session is None
+        super().__init__(seat, result)
         self._total = seat.job.session_total
-        self.correction = 0
-
-    @property
-    def keeps_conversations(self) -> bool:
-        return self._seat.profile.session.scope != "none"
 
     @property
     def can_go_on(self) -> bool:
         return self._session is not None
 
-    def summary(self) -> str:
-        return self._memory.summary() if self._seat.job.former else ""
-
     def say(self, prompt: str) -> Reply:
-        """One turn; a conversation that the CLI no longer knows begins anew, once."""
-        if not self._recalled and self._session is not None:
-            self._recalled = True
-            if not self._memory.recall(self._session):
-                self._session, prompt = None, self._memory.anew(prompt)
-        reply = self._turn(prompt)
-        if reply.error is not None and reply.error.lost_session and self._session is not None:
-            self._seat.watch.live.report("other", "the conversation is gone; a new one begins")
-            self._session = None
-            self._result.conversation = "new"
-            reply = self._turn(self._memory.anew(prompt))
+        """One turn."""
+        reply = self.ask(prompt)
         self._account(reply)
         return reply
 
