@@ -25,6 +25,9 @@ class Clock(Protocol):
     def token(self, digits: int) -> str:
         """A random lower-case hexadecimal string of `digits` digits."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds go by."""
+
 
 @dataclass(frozen=True)
 class SystemClock:
@@ -43,6 +46,9 @@ class SystemClock:
 
     def token(self, digits: int) -> str:
         return secrets.token_hex((digits + 1) // 2)[:digits]
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def iso(moment: float) -> str:

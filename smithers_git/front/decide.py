@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from smithers_git.edge import output
-from smithers_git.edge.lock import is_held
 from smithers_git.errors import ExitCode, RunRefused, UsageError
 from smithers_git.front.pick import pick
 from smithers_git.front.words import plural
@@ -163,7 +162,7 @@ def cancel(project: Project, run: str, by: str | None, *, as_json: bool) -> None
 def paused(project: Project, run: str, by: str | None) -> dict[str, Any]:
     """Pause a run; what is still in flight, for a program."""
     state = control.pause(project, run, by or project.who())
-    flying = [str(key) for key in state.running] if is_held(project.lock_path(run)) else []
+    flying = [str(key) for key in state.running] if project.is_owned(run) else []
     return {"run": run, "paused": True, "in_flight": flying, "frame": state.number}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -34,7 +32,7 @@ def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Eve
             if attempt == _TRIES - 1:
                 raise
             # With jitter, so that two losers do not meet again (libgit2 refuses at once, it does not queue).
-            threading.Event().wait(random.uniform(0.002, 0.02) * min(attempt + 1, 10))
+            project.clock.sleep((0.002 + 0.018 * project.clock.jitter()) * min(attempt + 1, 10))
             chain.reload()
             continue
         notify.recorded(project, run, events, now)

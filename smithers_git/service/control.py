@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
-from smithers_git.edge.lock import is_held
 from smithers_git.errors import RunRefused
 from smithers_git.service import children
 from smithers_git.service.append import append
@@ -21,7 +20,7 @@ def cancel(project: Project, run: str, by: str) -> State:
 
     A live engine ends its tasks, keeps their files and confirms; without one it is done at once.
     """
-    alive = is_held(project.lock_path(run))
+    alive = project.is_owned(run)
 
     def decide(chain: Chain) -> Sequence[ev.Event]:
         _refuse_ended(chain, "cancelled")

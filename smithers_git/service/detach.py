@@ -10,7 +10,6 @@ from typing import Final
 from smithers_git.core import events as ev
 from smithers_git.core.fold_tasks import kept_out
 from smithers_git.edge import process
-from smithers_git.edge.lock import is_held
 from smithers_git.names import run_ref
 from smithers_git.service import children, pools
 from smithers_git.service.append import append
@@ -47,7 +46,7 @@ def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
     What a new engine would refuse is refused here, where the person reads it, and not in a log.
     """
     run = chain.run
-    if is_held(project.lock_path(run)):
+    if project.is_owned(run):
         return GoesOn()  # its engine hears of the frame
     by_hand = f"go on with: smithers up --resume {run}"
     if leave:
@@ -86,7 +85,7 @@ def resume(project: Project, run: str, *, accept_change: bool = False, revive: b
     """
     if not revive:
         run = children.top(project, run)
-    if is_held(project.lock_path(run)):
+    if project.is_owned(run):
         return None
     if revive:
         append(project, run, lambda chain: _revival(project, chain))
@@ -101,7 +100,7 @@ def resume(project: Project, run: str, *, accept_change: bool = False, revive: b
     pause = Event()
     while project.clock.monotonic() < until:
         moved = project.objects.ref(run_ref(run)) != before
-        if moved or is_held(project.lock_path(run)) or not process.is_alive(pid, began):
+        if moved or project.is_owned(run) or not process.is_alive(pid, began):
             break
         pause.wait(0.02)
     return Detached(pid, log)

@@ -23,7 +23,7 @@ def require_room(project: Project) -> None:
     """Refuse to begin work where there is less room than `[disk] floor`; raises DiskFull, which says how much less."""
     floor = project.settings.disk.bytes
     for place in _places(project):
-        free = disk.free(place)
+        free = project.free(place)
         if free < floor:
             missing = amounts.shown(floor - free)
             raise DiskFull(
@@ -40,7 +40,7 @@ def is_why(project: Project, error: Exception) -> bool:
 
 def spent(project: Project) -> bool:
     """Whether nothing more can be written."""
-    return any(disk.free(place) < _SPENT for place in _places(project))
+    return any(project.free(place) < _SPENT for place in _places(project))
 
 
 @storage_errors
@@ -49,7 +49,7 @@ def reserve(project: Project) -> None:
     for part, size in RESERVE.items():
         path = _reserve(project, part)
         if not path.exists():
-            disk.fill(path, min(size, disk.free(path) // 8))
+            disk.fill(path, min(size, project.free(path) // 8))
 
 
 def release(project: Project, *parts: str) -> bool:

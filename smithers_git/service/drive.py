@@ -10,7 +10,6 @@ from typing import Any
 from smithers_git.core import events as ev
 from smithers_git.core.fold_tasks import kept_out
 from smithers_git.core.state import State
-from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
 from smithers_git.service import budget, children, disk, pools, recover, source
@@ -75,7 +74,7 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     What arrives while we let go of the lock found the engine alive and relies on it, so the ref is looked at once
     more after the lock is free. A stop that came after this call is honoured, not taken for what is to be revived.
     """
-    require_writable(project.repository)
+    project.require_writable()
     chain = project.chain(run)
     with owning(project, run, "up"):
         chain.reload()
@@ -112,7 +111,7 @@ def go_through(project: Project, run: str, resume: Resume, drive: Drive) -> Stat
 
 def ready(project: Project, run: str, resume: Resume) -> None:
     """Raise what `go` would refuse: before a background engine is started, whose words nobody reads."""
-    require_writable(project.repository)
+    project.require_writable()
     chain = project.chain(run)
     if chain.state.end != "finished":
         _source(project, chain, resume)
@@ -148,8 +147,7 @@ def _source(project: Project, chain: Chain, resume: Resume) -> Source:
     state = chain.state
     assert chain.tip is not None
     files = source_files(project.objects, project.objects.read_commit(chain.tip).tree)
-    shelf = project.run_dir(chain.run) / "source"
-    loaded = source.reload(state.workflow, state.entry, files, project.worktree, shelf)
+    loaded = project.source(chain.run, state, files)
     if not resume.accept_change:
         source.refuse_changes(chain.run, loaded, files)
     if resume.input is not None:

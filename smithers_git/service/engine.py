@@ -7,7 +7,6 @@ only turns the wheel; it is the one owner of a run while it holds the run's lock
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ class Engine:
         self.admission = Admission(project, chain, watcher.noted)
         self.announcer = Announcer(project, watcher.noted)
         self._flying: dict[TaskKey, threading.Event] = {}
-        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._crew = project.crew()
         self._landed: list[Result] = []
         """Results that no frame holds yet."""
         self._told: list[ev.Event] = []
@@ -221,13 +220,12 @@ class Engine:
         def report(kind: str, text: str) -> None:
             self.watcher.said(job.key, kind, text)
 
-        def work() -> None:
+        def work() -> Result:
             if known is not None and self.performer.adopt(known):
-                self._results.put(known)
-            else:
-                self._results.put(self.performer.perform(job, cancel, report))
+                return known
+            return self.performer.perform(job, cancel, report)
 
-        threading.Thread(target=work, name=f"smithers {job.key}", daemon=True).start()
+        self._crew.begin(f"smithers {job.key}", work)
 
     # -- persist
 
@@ -236,13 +234,8 @@ class Engine:
 
         False when the disk is full: what came back is then for the last frame.
         """
-        while True:
-            try:
-                result = self._results.get_nowait()
-            except queue.Empty:
-                break
-            self._flying.pop(result.job.key, None)
-            self._landed.append(result)
+        while self._take(0):
+            pass
         full = next((result.full for result in self._landed if result.full), None)
         self.parked = self.parked or (ev.RunParked(reason=full) if full else None)
         if self.parked is not None:
@@ -256,6 +249,15 @@ class Engine:
                 self._add(event)
             if self._landed[0].job.task.kind == "value":
                 break  # each finished step is a frame of its own
+        return True
+
+    def _take(self, wait: float | None) -> bool:
+        """Take in what came back within so many seconds; says whether anything did."""
+        result = self._crew.take(wait)
+        if result is None:
+            return False
+        self._flying.pop(result.job.key, None)
+        self._landed.append(result)
         return True
 
     def _add(self, event: ev.Event) -> None:
@@ -294,23 +296,19 @@ class Engine:
         clock = self.project.clock
         while not self._stop:
             pause = POLL if wake_at is None else max(0.0, min(POLL, wake_at - clock.now()))
-            try:
-                result = self._results.get(timeout=pause)
-            except queue.Empty:
-                if self.chain.moved():
-                    self._reload()
-                    return True
-                if self._woken():
-                    return True
-                why = self.performer.only_waits(len(self._flying)) if self._flying and wake_at is None else None
-                if why is not None:
-                    self._stop = f"nothing can land: {why}"
-                    return True
-                if wake_at is not None and wake_at <= clock.now():
-                    return True
-                continue
-            self._results.put(result)
-            return True
+            if self._take(pause):
+                return True
+            if self.chain.moved():
+                self._reload()
+                return True
+            if self._woken():
+                return True
+            why = self.performer.only_waits(len(self._flying)) if self._flying and wake_at is None else None
+            if why is not None:
+                self._stop = f"nothing can land: {why}"
+                return True
+            if wake_at is not None and wake_at <= clock.now():
+                return True
         return True
 
     def _woken(self) -> bool:
@@ -329,9 +327,7 @@ class Engine:
         for cancel in self._flying.values():
             cancel.set()
         while self._flying:
-            result = self._results.get()
-            self._flying.pop(result.job.key, None)
-            self._landed.append(result)
+            self._take(None)
         state = self.chain.state
         told = f"the engine was told to stop ({reason})"
         if self.parked:

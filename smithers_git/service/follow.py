@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from smithers_git.core.attempts import Attempt, Attempts
-from smithers_git.edge.lock import is_held
 from smithers_git.service.frames import Frame, walk
 from smithers_git.service.project import Project
 from smithers_git.service.transcripts import live_path, read_live, stored
@@ -51,7 +50,7 @@ class Follower:
     def look(self) -> News:
         """Everything that happened since the last look; the first one tells all frames and transcripts."""
         # Before the frames: what an engine writes on its way out must not be missed.
-        self.driven = is_held(self.project.lock_path(self._run))
+        self.driven = self.project.is_owned(self._run)
         news = News()
         self._frames(news)
         blobs = stored(self.project, self._tree) if news.frames else {}

@@ -20,7 +20,6 @@ from smithers_git.core.profile import Profile
 from smithers_git.core.settings import AgentSettings
 from smithers_git.core.state import State
 from smithers_git.edge import player, process
-from smithers_git.edge.lock import is_held
 from smithers_git.errors import AgentError, RefMoved, RunRefused
 from smithers_git.names import TaskKey
 from smithers_git.service import conversations, live, pools, recover
@@ -132,7 +131,7 @@ def _owning(project: Project, run: str, note: Callable[[str], None]) -> Iterator
         ours = holder.get("doing") == "up" and holder.get("host") == socket.gethostname() and pid != os.getpid()
         if not ours or project.clock.monotonic() > until:
             raise busy(run, lock)
-        if pid not in told and is_held(project.lock_path(run)):
+        if pid not in told and project.is_owned(run):
             note(f"the engine of run {run} ends what runs, and keeps its files")
             told.add(pid)
             with suppress(ProcessLookupError):

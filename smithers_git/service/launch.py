@@ -11,7 +11,7 @@ import smithers_git
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Budget, Task
 from smithers_git.core.plan import Plan
-from smithers_git.edge.git.repository import require_commit, require_writable
+from smithers_git.edge.git.repository import require_commit
 from smithers_git.edge.git.snapshot import working_copy
 from smithers_git.errors import RefMoved, RunRefused
 from smithers_git.names import check_run_id
@@ -92,7 +92,7 @@ def _chain(project: Project, created: ev.RunCreated, limit: ev.RunBudgeted | Non
 
 def begin(project: Project, request: Request) -> Draft:
     """Write frame 0: the input, the base commit and the workflow's own files; raises before anything is half-made."""
-    require_writable(project.repository)
+    project.require_writable()
     disk.require_room(project)
     made = draft(project, request)
     chain = made.chain

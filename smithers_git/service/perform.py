@@ -229,7 +229,7 @@ def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watc
     launch = process.Launch(
         words(command), folder, env, merge_stderr=True, timeout=task.timeout, idle_timeout=task.idle_timeout
     )
-    ended = process.run(launch, on_output=output, cancel=watch.cancel, on_start=watch.live.started)
+    ended = project.run_program(launch, output, watch.cancel, watch.live.started)
     rest = redactor.finish()
     watch.live.write(rest)
     tail.extend(rest)

@@ -7,7 +7,6 @@ An agent that is not isolated and means harm could still write the refs by hand,
 
 from __future__ import annotations
 
-from smithers_git.edge import process
 from smithers_git.errors import RunRefused
 from smithers_git.service.project import Project
 
@@ -30,6 +29,6 @@ def attempt_of(project: Project) -> str | None:
     Commands that a run sets off beside its attempts (those of `[notify]`, say) are none.
     """
     # Of an attempt in another repository nothing is decided here: the tests of a project may play whole runs.
-    places = [project.environ, *process.inherited((_RUN, _ATTEMPT))]
+    places = project.ancestry((_RUN, _ATTEMPT))
     found = [place[_RUN] for place in places if place.get(_RUN) and place.get(_ATTEMPT)]
     return next((run for run in found if project.tip(run) is not None), None)

@@ -26,13 +26,10 @@ class Preview:
 def preview(project: Project, chain: Chain) -> Preview:
     """Load and render the workflow of a run as a resume would; what is wrong with it is part of the answer."""
     assert chain.tip is not None
-    state = chain.state
     files = source_files(project.objects, project.objects.read_commit(chain.tip).tree)
     changed: list[str] = []
     try:
-        loaded = source.reload(
-            state.workflow, state.entry, files, project.worktree, project.run_dir(chain.run) / "source"
-        )
+        loaded = project.source(chain.run, chain.state, files)
         changed = source.changes(loaded, files)
         return Preview(Renderer(loaded, chain).plan(), changed)
     except (WorkflowError, ContentError, UsageError) as error:

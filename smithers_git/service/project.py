@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from smithers_git.clock import Clock, SystemClock
 from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.index import Index
-from smithers_git.edge.lock import FileLock
+from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.names import RUNS, run_ref
 from smithers_git.service import archive
 
@@ -23,14 +24,21 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
     from smithers_git.core.codec import Owner
     from smithers_git.core.redact import Redactor
     from smithers_git.core.settings import Settings
+    from smithers_git.core.state import State
+    from smithers_git.edge.process import Exit, Launch, Started
+    from smithers_git.service.crew import Crew
     from smithers_git.service.frames import Chain
     from smithers_git.service.secrets import Secrets
+    from smithers_git.service.source import Source
     from smithers_git.service.workspaces import Workspaces
 
 
 @dataclass
 class Project:
-    """One repository. Opening it reads; nothing is written before a command asks for it."""
+    """One repository. Opening it reads; nothing is written before a command asks for it.
+
+    It is all that services know of the outside, so that a test can put another outside in its place.
+    """
 
     repository: Repository
     environ: Mapping[str, str]
@@ -40,6 +48,10 @@ class Project:
     def open(cls, start: Path, environ: Mapping[str, str] | None = None) -> Project:
         """The repository around the folder `start`; raises RepositoryError."""
         return cls(discover(start), os.environ if environ is None else environ)
+
+    def apart(self) -> Project:
+        """The same repository for another thread: git and SQLite are not shared."""
+        return Project(self.repository, self.environ, self.clock)
 
     @property
     def worktree(self) -> Path:
@@ -128,12 +140,58 @@ class Project:
         if lock.try_acquire({"doing": "up"}):
             lock.release()
 
+    def is_owned(self, run: str) -> bool:
+        """Whether the run has a live owner, this process included."""
+        return is_held(self.lock_path(run))
+
     def lock_path(self, run: str) -> Path:
         return self.state_dir / "locks" / f"{run}.lock"
 
     def run_dir(self, run: str) -> Path:
         """Local, disposable files of one run: live transcripts, pids, the log of a detached engine."""
         return self.state_dir / "runs" / run
+
+    def source(self, run: str, state: State, files: Mapping[str, bytes]) -> Source:
+        """The workflow of an existing run, of which `files` are pinned; raises as `source.reload` does."""
+        from smithers_git.service import source
+
+        return source.reload(state.workflow, state.entry, files, self.worktree, self.run_dir(run) / "source")
+
+    def crew(self) -> Crew:
+        """Workers for one engine."""
+        from smithers_git.service.crew import Threads
+
+        return Threads()
+
+    def run_program(
+        self,
+        launch: Launch,
+        on_output: Callable[[bytes], None],
+        cancel: Event,
+        on_start: Callable[[Started], None] | None = None,
+    ) -> Exit:
+        """Run a program to its end, see `process.run`."""
+        from smithers_git.edge import process
+
+        return process.run(launch, on_output=on_output, cancel=cancel, on_start=on_start)
+
+    def ancestry(self, names: Collection[str]) -> list[dict[str, str]]:
+        """What this process, and those that began it, were started with of some variables, nearest first."""
+        from smithers_git.edge import process
+
+        return [{name: self.environ[name] for name in names if name in self.environ}, *process.inherited(names)]
+
+    def require_writable(self) -> None:
+        """Raise RepositoryError or StorageError where nothing can be written."""
+        from smithers_git.edge.git.repository import require_writable
+
+        require_writable(self.repository)
+
+    def free(self, place: Path) -> int:
+        """Bytes that may still be written to the file system of `place`."""
+        from smithers_git.edge import disk
+
+        return disk.free(place)
 
     def who(self) -> str:
         """The person at the keyboard: `Name <mail>` as git has it, else the login name."""

@@ -8,8 +8,6 @@ from smithers_git.core import asking
 from smithers_git.core import events as ev
 from smithers_git.core.fold_approvals import state_of
 from smithers_git.core.parts import ApprovalState
-from smithers_git.edge.git import worktree
-from smithers_git.edge.git.differs import differing_paths
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import Stale
 from smithers_git.names import TaskKey
@@ -62,8 +60,7 @@ def _edited(project: Project, chain: Chain, space: str, commit: str) -> list[str
     """Files that somebody changed in the folder of a workspace; not while an attempt works in it, or was cut off."""
     if any(chain.state.nodes[key].space == space for key in chain.state.running):
         return []
-    checkout = worktree.find(project.repository, project.workspaces(chain.run).path(space))
-    return differing_paths(checkout, commit) if checkout is not None else []
+    return project.workspaces(chain.run).edited(space, commit)
 
 
 def _changes(project: Project, chain: Chain, key: TaskKey, seen: str) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from smithers_git.edge.index import RunRow
-from smithers_git.edge.lock import is_held
 from smithers_git.errors import FormatError, GitError, RunNotFound
 from smithers_git.service.project import Project
 
@@ -106,7 +105,7 @@ def status_of(project: Project, run: str, end: str | None, otherwise: RunStatus)
     """How a run stands, `otherwise` when nobody owns it. Nothing stored says "running": the owner's lock does."""
     if end is not None:
         return end  # type: ignore[return-value]  # the three ends are statuses
-    if is_held(project.lock_path(run)):
+    if project.is_owned(run):
         return "running"
     return otherwise
 

@@ -33,7 +33,7 @@ def use(project: Project, job: Job, result: Result, watch: Watch) -> None:
     """Fill in `result`: the output of the other run, what it waits for, or why it failed."""
     task, run = job.task, str(job.child)
     assert isinstance(task, Subflow)
-    own = Project(project.repository, project.environ, project.clock)  # of this thread: git and SQLite are not shared
+    own = project.apart()
     try:
         if own.tip(run) is None:
             _begin(own, job, task, run)

@@ -141,8 +141,7 @@ def _input(project: Project, chain: Chain, given: Mapping[str, Any] | None) -> d
 def _source(project: Project, chain: Chain) -> source.Source:
     assert chain.newest is not None
     files = source_files(project.objects, project.objects.read_commit(chain.newest).tree)
-    state = chain.state
-    return source.reload(state.workflow, state.entry, files, project.worktree, project.run_dir(chain.run) / "source")
+    return project.source(chain.run, chain.state, files)
 
 
 def retry_task(project: Project, run: str, node: str) -> list[str]:

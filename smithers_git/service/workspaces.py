@@ -17,6 +17,7 @@ from smithers_git.edge import process
 from smithers_git.edge.git import worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
+from smithers_git.edge.git.differs import differing_paths
 from smithers_git.edge.git.ignore import ignored
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import restore
@@ -140,6 +141,11 @@ class Workspaces:
         if worktree.find(self.repo, self.path(space)) is None:
             return None
         return self.save(space, branch, parent, message)
+
+    def edited(self, space: str, commit: str) -> list[str]:
+        """The files of the workspace that differ from `commit`; none when there is no such workspace."""
+        checkout = worktree.find(self.repo, self.path(space))
+        return differing_paths(checkout, commit) if checkout is not None else []
 
     def restore(self, space: str, branch: str, commit: str) -> None:
         """Bring the workspace to the bytes of `commit`, ignored files excepted; makes it when it is missing."""

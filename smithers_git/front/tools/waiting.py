@@ -9,7 +9,6 @@ from pydantic import Field
 
 from smithers_git.core.describe import describe
 from smithers_git.core.state import State
-from smithers_git.edge.lock import is_held
 from smithers_git.front import summary
 from smithers_git.front.tools.base import NewestArgs, Scene, Tool, cut, lean
 from smithers_git.service import runs
@@ -74,7 +73,7 @@ class _Watch:
     def _still(self) -> bool:
         """Whether nothing drives the run, and that not only for a moment."""
         now = self._project.clock.monotonic()
-        if is_held(self._project.lock_path(self._chain.run)):
+        if self._project.is_owned(self._chain.run):
             self._alone_since = None
             return False
         if self._alone_since is None:
