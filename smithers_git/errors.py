@@ -25,7 +25,8 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-_FULL: Final = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+# The third is what git says of a file that it could write only in part (2.39, csum-file.c).
+_FULL: Final = re.compile(r"no space left on device|disk quota exceeded|out of diskspace", re.IGNORECASE)
 
 
 def is_full(error: Exception | str) -> bool:

@@ -45,10 +45,7 @@ _MEANING = (
 )  # fmt: skip
 
 _LOCKED = re.compile(r"\.lock': File exists|could not lock config file|failed to read \S*commondir")
-_DISK = re.compile(
-    r"no space left on device|disk quota exceeded|read-only file system|permission denied|input/output error",
-    re.IGNORECASE,
-)
+_DISK = re.compile(r"read-only file system|permission denied|input/output error", re.IGNORECASE)
 _PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # seconds; a healthy git holds a lock for milliseconds
 
 
@@ -139,7 +136,7 @@ def failure(cwd: Path, args: tuple[str, ...], done: Captured) -> SmithersError:
     while words[:1] == ["-c"]:
         del words[:2]
     message = f"git {' '.join(words[:3])} failed in {cwd}: {reason}"
-    if _DISK.search(stderr):
+    if is_full(stderr) or _DISK.search(stderr):
         kind = DiskFull if is_full(stderr) else StorageError
         return kind(message, hint="free disk space or make the folder writable, then run the command again")
     if _LOCKED.search(stderr):

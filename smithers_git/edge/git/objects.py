@@ -45,7 +45,7 @@ _PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0
 """Seconds between looks at a locked ref; together longer than `ref_lock.STALE`."""
 
 _DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EIO}
-_DISK_WORDS: Final = ("no space left", "read-only file system", "permission denied", "disk quota", "input/output error")
+_DISK_WORDS: Final = ("read-only file system", "permission denied", "input/output error")
 
 
 class Entry(NamedTuple):
@@ -79,7 +79,7 @@ def _storage(error: Exception, doing: str) -> StorageError:
 def _is_disk(error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno in _DISK:
         return True
-    return any(word in str(error).lower() for word in _DISK_WORDS)
+    return is_full(error) or any(word in str(error).lower() for word in _DISK_WORDS)
 
 
 @lru_cache(4096)  # a step writes some fifty entries again of which one is new

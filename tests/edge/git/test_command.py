@@ -62,7 +62,14 @@ def test_a_failure_can_be_a_result(repo):
 
 
 @pytest.mark.parametrize(
-    "stderr", ["No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded"]
+    "stderr",
+    [
+        "No space left on device",
+        "Read-only file system",
+        "Permission denied",
+        "Disk quota exceeded",
+        "write error. Out of diskspace",
+    ],
 )
 def test_what_the_disk_refuses_is_a_storage_error(tmp_path, monkeypatch, stderr):
     fake = tmp_path / "bin" / "git"
