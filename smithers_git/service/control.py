@@ -11,7 +11,6 @@ from smithers_git.errors import RunRefused
 from smithers_git.service import children
 from smithers_git.service.append import append
 from smithers_git.service.frames import Chain
-from smithers_git.service.live import end_orphans
 from smithers_git.service.project import Project
 
 
@@ -29,7 +28,7 @@ def cancel(project: Project, run: str, by: str) -> State:
 
     chain = append(project, run, decide)
     if not alive:
-        end_orphans(project.run_dir(run))
+        project.end_orphans(run)
     for child in children.still_open(project, chain.state):
         with suppress(RunRefused):  # it ended meanwhile
             cancel(project, child, by)

@@ -175,6 +175,12 @@ class Project:
 
         return process.run(launch, on_output=on_output, cancel=cancel, on_start=on_start)
 
+    def end_orphans(self, run: str) -> list[int]:
+        """End the processes that a killed engine of the run left; returns the pids that were ended."""
+        from smithers_git.service import live
+
+        return live.end_orphans(self.run_dir(run))
+
     def ancestry(self, names: Collection[str]) -> list[dict[str, str]]:
         """What this process, and those that began it, were started with of some variables, nearest first."""
         from smithers_git.edge import process

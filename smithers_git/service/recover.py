@@ -30,7 +30,7 @@ class Recovery:
 
 def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
     """End orphans and save what workspaces hold; nothing is changed in a workspace yet. The caller holds the lock."""
-    found = Recovery(ended=live.end_orphans(project.run_dir(chain.run)))
+    found = Recovery(ended=project.end_orphans(chain.run))
     state = chain.state
     broken = {state.nodes[key].space for key in state.running}
     begun = _marked(project, chain.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -15,12 +16,13 @@ import pygit2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit.memory_git import MemoryObjects, Store
 from kit.perms import python_bound_by_modes
 from kit.repos import git
 
 from smithers_git.edge.git import objects as module
 from smithers_git.edge.git import ref_lock
-from smithers_git.edge.git.objects import BLOB, TREE, Entry, Objects
+from smithers_git.edge.git.objects import BLOB, TREE, Entry, Hands, Objects
 from smithers_git.errors import GitError, LockTimeout, RefMoved, RepositoryError
 
 REF = "refs/smithers/runs/r1"
@@ -36,6 +38,135 @@ def commits(objects):
     """Three commits of ours."""
     tree = objects.write_tree({})
     return [objects.write_commit(tree, [], f"frame {number}", number) for number in range(3)]
+
+
+class Conformance:
+    """What every home of objects and refs does: that of the disk, and the one in memory that the simulation uses."""
+
+    @pytest.fixture(params=["git", "memory"])
+    def homes(self, request, repo):
+        """Makes what another process would see of the same repository."""
+        if request.param == "git":
+            return lambda: Objects(repo / ".git")
+        store = Store()
+        return lambda: MemoryObjects(store)
+
+    @pytest.fixture
+    def objects(self, homes):
+        return homes()
+
+    @pytest.fixture
+    def commits(self, objects):
+        tree = objects.write_tree({})
+        return [objects.write_commit(tree, [], f"frame {number}", number) for number in range(3)]
+
+
+class TestObjects(Conformance):
+    def test_what_is_written_comes_back_and_has_gits_own_name(self, objects, homes):
+        data = bytes(range(256))
+        blob = objects.write_blob(data)
+        assert blob == str(pygit2.hash(data))
+        entries = {name: Entry(BLOB, blob) for name in ("a.b", "a-b", "ab", "a0", "ü", "B")}
+        entries["a"] = Entry(TREE, objects.write_tree({"f": Entry(BLOB, blob)}))
+        tree = objects.write_tree(entries)
+        assert tree == "494e9c754233ba5e5e70b869d8a51db5a3422771"
+        commit = objects.write_commit(tree, [], "frame 1: ü\n\nSmithers-Run: r\n", 1_700_000_000)
+        assert commit == "bb856e8e8f402f034f6c85f4a61677154646f01b"
+        other = homes()
+        assert other.read_blob(blob) == data
+        assert other.read_tree(tree) == entries
+        order = ["B", "a-b", "a.b", "a", "a0", "ab", "ü"]
+        assert list(other.read_tree(tree)) == order
+        assert [path for path, _ in other.files(tree, "x/")] == [
+            f"x/{'a/f' if name == 'a' else name}" for name in order
+        ]
+        found = other.read_commit(commit)
+        assert (found.oid, found.tree, found.parents, found.time) == (commit, tree, (), 1_700_000_000)
+        assert found.message == "frame 1: ü\n\nSmithers-Run: r\n"
+        assert (other.find(tree, "a/f"), other.find(tree, "a"), other.find(tree, "a/f/g")) == (
+            blob,
+            entries["a"].oid,
+            None,
+        )
+
+    def test_a_commit_by_the_hands_of_others_has_their_time(self, objects):
+        by = Hands("Ada <ada@example.test> 17 +0200", "Bob <bob@example.test> 23 -0100")
+        oid = objects.write_commit(objects.write_tree({}), [], "m", 99, by)
+        assert oid == "27d63a575aab10a9f5c54415760f74ddb6593235"
+        assert objects.read_commit(oid).time == 23
+
+    def test_what_is_missing_or_of_another_kind_is_said(self, objects, commits):
+        tree = objects.write_tree({})
+        for read, oid in (
+            (objects.read_blob, "1" * 40),
+            (objects.read_blob, tree),
+            (objects.read_tree, commits[0]),
+            (objects.read_commit, tree),
+            (objects.read_commit, "no name of an object"),
+        ):
+            with pytest.raises(GitError, match=r"is missing or damaged|is not a") as caught:
+                read(oid)
+            assert "git fsck" in caught.value.hint
+        assert objects.find(tree, "a/b") is None
+        assert not objects.has("1" * 40)
+        assert objects.has(tree)
+
+    def test_a_history_knows_what_came_before(self, objects, commits):
+        tree = objects.write_tree({})
+        merge = objects.write_commit(tree, commits[:2], "merge", 5)
+        child = objects.write_commit(tree, [merge], "child", 6)
+        assert [objects.is_ancestor(older, child) for older in (child, merge, *commits)] == [True] * 4 + [False]
+        assert not objects.is_ancestor(child, merge)
+        objects.advance("refs/heads/other", None, child)
+        assert objects.resolve("other") == objects.resolve("refs/heads/other") == objects.resolve(child) == child
+        assert objects.resolve("no-such-thing") is None
+        assert objects.resolve("1" * 40) is None
+
+    def test_a_ref_is_made_moved_and_removed(self, objects, commits):
+        assert objects.ref(REF) is None
+        objects.advance(REF, None, commits[0])
+        objects.advance(REF, commits[0], commits[1])
+        objects.advance(f"{REF}-other", None, commits[0])
+        assert objects.ref(REF) == commits[1]
+        assert objects.refs(REF) == {REF: commits[1], f"{REF}-other": commits[0]}
+        assert objects.refs("refs/smithers/rewound/") == {}
+        objects.delete_ref(REF)
+        objects.delete_ref(REF)
+        assert objects.refs("refs/smithers/") == {f"{REF}-other": commits[0]}
+
+    def test_a_ref_that_was_moved_made_or_removed_by_another_is_refused(self, objects, homes, commits):
+        other = homes()
+        objects.advance(REF, None, commits[0])
+        with pytest.raises(RefMoved):  # libgit2: "a reference with that name already exists"
+            other.advance(REF, None, commits[1])
+        other.advance(REF, commits[0], commits[1])
+        with pytest.raises(RefMoved):
+            objects.advance(REF, commits[0], commits[2])
+        with pytest.raises(RefMoved):
+            objects.delete_ref(REF, commits[0])
+        other.delete_ref(REF, commits[1])
+        with pytest.raises(RefMoved):  # "reference not found"
+            objects.advance(REF, commits[1], commits[2])
+        assert objects.ref(REF) is None
+
+    def test_a_name_that_no_ref_can_have_is_no_ref(self, objects):
+        assert objects.ref("refs/smithers/runs/..") is None
+        assert objects.ref("no ref") is None
+
+    def test_what_can_never_succeed_ends_and_is_no_lost_race(self, objects, commits, monkeypatch):
+        monkeypatch.setattr(module, "_PAUSES", (0.001,))
+        objects.advance(REF, None, commits[0])
+        with pytest.raises(GitError, match="could not be moved"):
+            objects.advance(REF, commits[0], "1" * 40)
+        assert objects.ref(REF) == commits[0]
+
+
+def test_the_one_in_memory_offers_what_the_one_of_the_disk_does():
+    def offered(kind) -> dict[str, str]:
+        public = {name: value for name, value in vars(kind).items() if not name.startswith("_") and callable(value)}
+        return {name: str(inspect.signature(value)) for name, value in public.items()}
+
+    assert offered(MemoryObjects) == offered(Objects)
 
 
 # -- objects
@@ -80,22 +211,6 @@ def test_objects_that_git_packed_are_found(repo, objects):
     git(repo, "gc", "-q", "--prune=now")
     assert objects.read_commit(oid).message == "m"
     assert objects.has(oid)
-
-
-def test_what_is_missing_or_of_another_kind_is_said(repo, objects):
-    tree = objects.write_tree({})
-    for read, oid in (
-        (objects.read_blob, "1" * 40),
-        (objects.read_blob, tree),
-        (objects.read_tree, git(repo, "rev-parse", "HEAD")),
-        (objects.read_commit, tree),
-        (objects.read_commit, "no name of an object"),
-    ):
-        with pytest.raises(GitError, match=r"is missing or damaged|is not a") as caught:
-            read(oid)
-        assert "git fsck" in caught.value.hint
-    assert objects.find(tree, "a/b") is None
-    assert not objects.has("1" * 40)
 
 
 @pytest.mark.parametrize("left", [0, 1, 2, 10, -30, -6, -1])
@@ -147,20 +262,6 @@ def test_a_ref_is_made_moved_and_removed(repo, objects, commits):
     assert objects.refs("refs/smithers/") == {}
 
 
-def test_a_ref_that_was_moved_made_or_removed_by_another_is_refused(objects, commits):
-    other = Objects(objects._git_dir)
-    objects.advance(REF, None, commits[0])
-    with pytest.raises(RefMoved):  # libgit2: "a reference with that name already exists"
-        other.advance(REF, None, commits[1])
-    other.advance(REF, commits[0], commits[1])
-    with pytest.raises(RefMoved):
-        objects.advance(REF, commits[0], commits[2])
-    other.delete_ref(REF)
-    with pytest.raises(RefMoved):  # "reference not found"
-        objects.advance(REF, commits[1], commits[2])
-    assert objects.ref(REF) is None
-
-
 def test_a_ref_that_moves_between_the_look_and_the_swap_is_refused(objects, commits, monkeypatch):
     objects.advance(REF, None, commits[0])
     stale = objects._repo.references[REF]
@@ -197,11 +298,6 @@ def test_a_packed_ref_is_swapped_too(repo, objects, commits):
     assert git(repo, "rev-parse", REF) == commits[1]
 
 
-def test_a_name_that_no_ref_can_have_is_no_ref(objects):
-    assert objects.ref("refs/smithers/runs/..") is None
-    assert objects.ref("no ref") is None
-
-
 def test_a_damaged_ref_is_said_and_not_taken_for_a_missing_one(objects, commits):
     objects.advance(REF, None, commits[0])
     (objects._git_dir / REF).write_text("")
@@ -209,13 +305,6 @@ def test_a_damaged_ref_is_said_and_not_taken_for_a_missing_one(objects, commits)
         objects.ref(REF)
     with pytest.raises(GitError, match="cannot be read"):
         objects.advance(REF, commits[0], commits[1])
-
-
-def test_what_can_never_succeed_ends_and_is_no_lost_race(objects, commits, monkeypatch):
-    monkeypatch.setattr(module, "_PAUSES", (0.001,))
-    objects.advance(REF, None, commits[0])
-    with pytest.raises(GitError, match="could not be moved"):
-        objects.advance(REF, commits[0], "1" * 40)
 
 
 # -- a lock that was left
