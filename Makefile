@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench soak lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,8 +64,17 @@ test-hooktools: $(WHEEL)  ## install pinned pre-commit, husky and lefthook into 
 bench: $(WHEEL)  ## overhead per durable step and other ratios, measured inside one run
 	$(BIN)/python tests/bench/run.py
 
+bench-peers: $(WHEEL)  ## the durable step beside DBOS, LangGraph and Burr, installed into a cache folder
+	PYTHON=$(BIN)/python sh tests/bench/peers/install.sh
+	$(BIN)/python tests/bench/peers.py --json
+
 soak: $(WHEEL)  ## the long versions of the crash tests
 	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m soak
+
+# KILLS=100 SEED=3f2a is one arena again.
+kills: $(WHEEL)  ## kill -9 KILLS engines at random moments, with all else that happens to processes and disks
+	SMITHERS_TEST_KILLS=$(or $(KILLS),10000) $(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) \
+		$(BIN)/pytest -m soak -k test_soak tests/reliability/test_kills.py
 
 lock: $(READY)  ## renew requirements.lock: names, versions and hashes only
 	$(BIN)/python -m pip install --quiet uv
