@@ -11,6 +11,7 @@ import pytest
 
 # Before anybody imports them: their asserts are then as telling as those of a test.
 pytest.register_assert_rewrite("kit.engines", "kit.gates", "kit.journeys", "kit.proofs", "kit.refusals")
+pytest.register_assert_rewrite("reliability.kill_checks", "reliability.kills", "reliability.stateful")
 
 from kit import repos  # noqa: E402 - after they were registered
 

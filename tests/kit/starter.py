@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import pkgutil
 import runpy
 import sys
+import time
 from functools import cache
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -14,6 +16,7 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 
 import smithers_git
+from smithers_git import clock
 
 _LAZY = ("jinja2", "sqlite_utils", "tomlkit", "rich.console", "rich.table")
 """What our modules import only when they need it, and every run needs."""
@@ -79,5 +82,15 @@ def _live(argv: tuple[str, ...], folder: str, environ: dict[str, str], out: str,
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.argv = ["smithers", *argv]
+    _doctor(environ)
     sys.path.insert(0, folder)
     runpy.run_module("smithers_git", run_name="__main__")
+
+
+def _doctor(environ: dict[str, str]) -> None:
+    """What a test does to the process: a clock on the wall that is off, or a program that is broken on purpose."""
+    if off := environ.get("SMITHERS_TEST_CLOCK"):  # a file with the seconds, which may change while the process runs
+        clock.SystemClock.now = lambda _self: time.time() + float(Path(off).read_text() or 0)  # type: ignore[method-assign]
+    if broken := environ.get("SMITHERS_TEST_BROKEN"):  # `module:function`
+        module, _, function = broken.partition(":")
+        getattr(importlib.import_module(module), function)()
