@@ -50,7 +50,7 @@ Tree = dict[str, Node]
 
 
 class Line(NamedTuple):
-    """One line of a recording; paths as in `Tree`."""
+    """One line of a recording; paths as in `Tree`. `length` is the size of a trunc, the mode of what is made or chmod."""
 
     op: str
     path: str = ""
@@ -93,13 +93,12 @@ class Change:
 class Disk:
     """A recording over a beginning, and every image that a crash in it may leave."""
 
-    def __init__(self, base: Tree, lines: Iterable[Line], modes: Mapping[str, int] | None = None) -> None:
+    def __init__(self, base: Tree, lines: Iterable[Line]) -> None:
         self.lines = list(lines)
         self.changes: list[Change] = []
         self.marks: list[tuple[int, str]] = []
         """(line, text) of what was acknowledged."""
         self.flushes: list[int] = []
-        self._modes = modes or {}
         self._nodes: list[Node] = [Node("dir", 0o755)]
         self._first: dict[int, dict[str, int]] = {0: {}}
         self._sizes: dict[int, int] = {}
@@ -146,10 +145,10 @@ class Disk:
         if line.op == "mark":
             self.marks.append((at, line.path))
             return
-        if line.op in ("fsync", "fdatasync"):
+        if line.op in ("fsync", "fdatasync", "syncfs"):
             node = self._walk(self._live, line.path)
-            if node is not None:
-                self._flush(at, node)
+            for flushed in list(self._open) if line.op == "syncfs" else [node] if node is not None else []:
+                self._flush(at, flushed)
             return
         taken = getattr(self, f"_take_{line.op}")(at, line)
         self._journal += bool(taken)
@@ -160,7 +159,7 @@ class Disk:
         folder, name = self._place(line.path)
         default = 0o755 if kind == "dir" else 0o644
         target = line.data if kind == "link" else b""
-        node = self._new(Node(kind, self._modes.get(line.path, default), target))
+        node = self._new(Node(kind, line.length or default, target))
         if kind == "dir":
             self._live[node] = {}
         self._name(at, "link", node, (folder, name))
