@@ -14,7 +14,7 @@ import pytest
 from kit.processes import DAEMON, PYTHON, alive, eventually, marked, pid_in
 
 from smithers_git.edge import process
-from smithers_git.edge.process import Launch
+from smithers_git.edge.process import Launch, Terminal, runner
 
 MARK = "TREE_TEST"
 ENGINE = """
@@ -117,6 +117,17 @@ def test_a_killed_reaper_is_reported(tmp_path):
     )
     assert (end.reason, end.code, end.signal) == ("exited", None, None)
     assert end.message == "the process above it was killed, so it was ended"
+
+
+@pytest.mark.parametrize("terminal", [None, Terminal()])
+def test_a_reaper_killed_before_it_started_the_program_says_nothing_of_the_program(tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr(runner, "_BOOT", "import os; os.kill(os.getpid(), 9)")
+    launch = Launch(["true"], tmp_path, {"PATH": os.environ["PATH"]}, terminal=terminal)
+    end = process.run(launch, on_output=lambda _: None, cancel=threading.Event())
+    assert (end.reason, end.code, end.signal) == ("exited", None, None)
+    assert end.message == "the process above it was killed, so it was ended"
+    monkeypatch.setattr(runner, "_BOOT", "raise SystemExit(1)")
+    assert process.run(launch, on_output=lambda _: None, cancel=threading.Event()).reason == "unstartable"
 
 
 def test_orphans_of_a_killed_engine_and_reaper_are_found_by_their_mark(engine):

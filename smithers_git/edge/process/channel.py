@@ -36,6 +36,9 @@ class Channel(Protocol):
 
     def running(self) -> bool: ...
 
+    def killed(self) -> bool:
+        """Whether a signal ended the reaper. Waits for its end."""
+
     def close(self) -> None:
         """Wait for the reaper's end and give back what it held."""
 
@@ -67,6 +70,9 @@ class Pipes(PopenSpawn):  # type: ignore[type-arg]  # generic in its stubs only
 
     def running(self) -> bool:
         return self.proc.poll() is None
+
+    def killed(self) -> bool:
+        return self.proc.wait() < 0
 
     def close(self) -> None:
         self._lifeline.close()
@@ -137,6 +143,10 @@ class Screen(pexpect.spawn):  # type: ignore[type-arg]  # generic in its stubs o
 
     def running(self) -> bool:
         return bool(self.isalive())
+
+    def killed(self) -> bool:
+        self.wait()
+        return self.signalstatus is not None
 
     def close(self, force: bool = False) -> None:
         if not self.closed:

@@ -209,7 +209,7 @@ class Watch:
         reason, message = self._verdict or ("exited", "")
         if "error" in report:
             reason, message = "unstartable", unstartable(self._launch, report["error"])
-        elif not report and self._verdict is None:
+        elif not report and self._verdict is None and not self._channel.killed():
             reason, message = "unstartable", unstartable(self._launch, "the process above it failed")
         elif code is not None:
             message = message or f"exited with code {code}"
