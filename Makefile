@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills release-fixture lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ soak: $(WHEEL)  ## the long versions of the crash tests
 kills: $(WHEEL)  ## kill -9 KILLS engines at random moments, with all else that happens to processes and disks
 	SMITHERS_TEST_KILLS=$(or $(KILLS),10000) $(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) \
 		$(BIN)/pytest -m soak -k test_soak tests/reliability/test_kills.py
+
+release-fixture: $(WHEEL)  ## write the repository that later versions have to read (NAME=VERSION)
+	$(BIN)/python tests/reliability/releases/write.py $(NAME)
 
 lock: $(READY)  ## renew requirements.lock: names, versions and hashes only
 	$(BIN)/python -m pip install --quiet uv

@@ -30,7 +30,7 @@ def doctor(start: Path, *, fix: bool, as_json: bool) -> int:
     if as_json:
         output.document({"ok": not needed, "findings": [asdict(one) for one in found]})
     else:
-        output.note(f"{plural(needed, 'thing')} needs you" if needed else "all is well")
+        output.note(f"{plural(needed, 'thing')} {'needs' if needed == 1 else 'need'} you" if needed else "all is well")
     return int(ExitCode.FAILED if needed else ExitCode.DONE)
 
 
