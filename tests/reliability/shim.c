@@ -68,7 +68,7 @@ struct page {
     uint32_t mask, target, action, error;
     _Atomic uint32_t counter, hits, dead, npids;
     _Atomic uint32_t lock, seq;
-    uint32_t kind, hit_pid;
+    uint32_t kind, hit_pid, spare, padding;
     int32_t pids[PIDS];
     char root[TEXT], log[TEXT], what[2 * TEXT];
 };
@@ -76,6 +76,7 @@ struct page {
 static struct page *page;
 static uint32_t generation; /* of the case that this process belongs to; 0: it only looks on (the fork server) */
 static char page_path[PATH_MAX], preload[PATH_MAX];
+static int spared; /* what a step of a run starts, when only the program itself is meant */
 static __thread int inside; /* our own calls are not counted */
 
 #define REAL(name) ((__typeof__(&name))real(#name))
@@ -110,6 +111,7 @@ static void forked(void) {
 
 __attribute__((constructor)) static void begin(void) {
     char *told = getenv("CRASHPOINT"), *own = getenv("LD_PRELOAD");
+    spared = getenv("SMITHERS_NODE") != NULL;
     if (!told || page) return;
     snprintf(page_path, sizeof page_path, "%s", told);
     if (own) snprintf(preload, sizeof preload, "%s", own);
@@ -234,7 +236,7 @@ static int there(const char *path, struct stat *found) {
 /* -- one call */
 
 struct call {
-    int counted, after, fails, tears;
+    int after, fails, tears;
 };
 
 static void take(void) {
@@ -247,10 +249,10 @@ static void take(void) {
 }
 
 static struct call enter(int kind, const char *op, const char *path) {
-    struct call call = {.counted = 1};
+    struct call call = {0};
     int kept = errno;
     if (page->dead) syscall(SYS_kill, getpid(), SIGKILL);
-    if (page->mask & (1u << kind)) {
+    if ((page->mask & (1u << kind)) && !(spared && page->spare)) {
         uint32_t number = atomic_fetch_add(&page->counter, 1) + 1;
         int from = page->action == FAIL_FROM && page->target && number >= page->target;
         if (number == page->target || from) {

@@ -66,7 +66,7 @@ class _Fields(ctypes.Structure):
         *((name, ctypes.c_uint32) for name in ("magic", "generation", "on", "record")),
         *((name, ctypes.c_uint32) for name in ("mask", "target", "action", "error")),
         *((name, ctypes.c_uint32) for name in ("counter", "hits", "dead", "npids")),
-        *((name, ctypes.c_uint32) for name in ("lock", "seq", "kind", "hit_pid")),
+        *((name, ctypes.c_uint32) for name in ("lock", "seq", "kind", "hit_pid", "spare", "padding")),
         ("pids", ctypes.c_int32 * _PIDS),
         ("root", ctypes.c_char * _TEXT),
         ("log", ctypes.c_char * _TEXT),
@@ -110,14 +110,18 @@ class Page:
         """What a process needs in its environment to be seen."""
         return {"LD_PRELOAD": str(library()), "CRASHPOINT": str(self.path)}
 
-    def arm(self, root: Path, kinds: Kind = Kind.CHANGES) -> None:
-        """From now on count the calls of these kinds below the folder `root`; what starts now takes part."""
+    def arm(self, root: Path, kinds: Kind = Kind.CHANGES, *, spare: bool = False) -> None:
+        """From now on count the calls of these kinds below the folder `root`; what starts now takes part.
+
+        `spare` what the steps of a run start: only the program itself, and its gits, are counted.
+        """
         fields = self._fields
         fields.on = 0
         fields.generation += 1
         for name in ("record", "target", "action", "error", "counter", "hits", "dead", "npids", "lock", "seq"):
             setattr(fields, name, 0)
         fields.kind = fields.hit_pid = 0
+        fields.spare = spare
         fields.what = b""
         fields.root, fields.mask = os.fsencode(root.resolve()), int(kinds)
         fields.on = 1

@@ -1,0 +1,209 @@
+"""The crash sweep and the error sweep: one operation, cut off at its n-th call that changes the disk, for every n."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from reliability import sweep_oracle as oracle
+from reliability.case_server import Said
+from reliability.shim import Action, Kind
+from reliability.sweep_operations import Operation
+from reliability.sweep_world import World
+
+HANG = 40.0
+"""Seconds. Patience with a lock that nobody gives back is the longest that an operation waits: some ten."""
+
+ERRORS = {
+    "ENOSPC": (errno.ENOSPC, Kind.OPEN | Kind.WRITE | Kind.RENAME | Kind.LINK | Kind.MKDIR | Kind.TRUNC | Kind.SYNC),
+    "EIO": (errno.EIO, Kind.CHANGES),
+    "EACCES": (errno.EACCES, Kind.CHANGES & ~(Kind.WRITE | Kind.SYNC | Kind.TRUNC) | Kind.REOPEN),
+    "EMFILE": (errno.EMFILE, Kind.OPEN | Kind.REOPEN),
+    "EINTR": (errno.EINTR, Kind.OPEN | Kind.REOPEN | Kind.WRITE | Kind.SYNC | Kind.TRUNC),
+}
+"""Each error with the calls that may give it."""
+
+CRASHES = ("kill-before", "kill-after", "tear")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens at a point: a crash, or an error at one call (`EIO`) or from one call on (`EIO+`)."""
+
+    name: str
+
+    @property
+    def crash(self) -> bool:
+        return self.name in CRASHES
+
+    @property
+    def kinds(self) -> Kind:
+        return Kind.CHANGES if self.crash else ERRORS[self.name.removesuffix("+")][1]
+
+    @property
+    def action(self) -> Action:
+        if self.crash:
+            return {"kill-before": Action.KILL_BEFORE, "kill-after": Action.KILL_AFTER, "tear": Action.TEAR}[self.name]
+        return Action.FAIL_FROM if self.name.endswith("+") else Action.FAIL
+
+    @property
+    def error(self) -> int:
+        return 0 if self.crash else ERRORS[self.name.removesuffix("+")][0]
+
+
+@dataclass(slots=True)
+class Violation:
+    """A promise that did not hold, and how to see it again."""
+
+    operation: str
+    fault: str
+    point: int
+    call: str
+    what: list[str]
+
+    def __str__(self) -> str:
+        again = f"SMITHERS_TEST_SWEEP={self.operation}:{self.fault}:{self.point} pytest tests/reliability/test_sweep.py"
+        lines = "\n  ".join(self.what)
+        return f"{self.operation}, {self.fault} at {self.point} ({self.call})\n  {lines}\n  again: {again} -k replay"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a sweep of one operation came to."""
+
+    points: Counter[str] = field(default_factory=Counter)
+    """Calls that each fault can meet."""
+    cases: int = 0
+    violations: list[Violation] = field(default_factory=list)
+
+
+class Sweep:
+    """The cases of one operation, in one world."""
+
+    def __init__(self, world: World, operation: Operation) -> None:
+        self.world = world
+        self.operation = operation
+        operation.prepare(world)
+        world.smithers("ps", "--json")  # what a first look makes is there
+        world.keep()
+        self._expect()
+
+    def _expect(self) -> None:
+        """Let it run undisturbed, and keep what it reaches."""
+        world, operation = self.world, self.operation
+        world.restore()
+        world.smithers(*operation.argv, codes=(operation.code,))
+        self.reached = self._digest()
+        world.smithers("ps", "--json")
+        operation.again(world)  # twice is as good as once
+        self.done = self._digest()
+        self.names = oracle.names(world)
+        proofs = oracle.users_own(world, operation.allowed) + oracle.index(world) + oracle.sound(world)
+        assert not proofs, proofs
+        world.restore()
+        operation.again(world)  # as if it had never begun
+        assert not oracle.differs(self.done, self._digest(), "begun by the recovery")
+        self.names |= oracle.names(world)
+        if operation.onward:
+            operation.onward(world)
+        self.ended = self._digest()
+
+    def _digest(self) -> dict[str, Any]:
+        return oracle.digest(self.world, self.operation.targets)
+
+    def points(self, fault: Fault) -> int:
+        """How many calls of the operation the fault can meet."""
+        world = self.world
+        world.restore()
+        world.page.arm(world.root, fault.kinds, spare=not fault.crash)
+        said = self._go()
+        assert said.code == self.operation.code, said.err
+        return world.page.counter
+
+    def case(self, fault: Fault, point: int, *, thorough: bool = True, onward: bool = True) -> Violation | None:
+        """One case; None when nothing is wrong. `thorough`: git and the index too; `onward`: the run to its end."""
+        world = self.world
+        world.restore()
+        world.page.arm(world.root, fault.kinds, spare=not fault.crash)
+        world.page.at(point, fault.action, fault.error)
+        said = self._go()
+        call = world.page.what.replace(str(world.root) + "/", "")
+        try:
+            wrong = self._judge(fault, said, thorough=thorough, onward=onward)
+        except AssertionError as error:
+            wrong = [str(error)]
+        found = Violation(self.operation.name, fault.name, point, call, wrong)
+        return found if wrong else None
+
+    def _go(self) -> Said:
+        world = self.world
+        world.server.begin(world.repo, *self.operation.argv)
+        try:
+            return world.server.finish(HANG, world.page.end)
+        finally:
+            world.page.end()
+            world.page.off()
+
+    def _judge(self, fault: Fault, said: Said, *, thorough: bool, onward: bool) -> list[str]:
+        world, operation = self.world, self.operation
+        died = fault.crash and world.page.dead
+        wrong = [] if died else oracle.quiet(said.code, said.err)
+        wrong += oracle.owners(world)
+        at_death = oracle.stand(world)
+        if not died and said.code == operation.code:  # it says that all is well
+            wrong += oracle.differs(self.reached, self._digest(), f"it said {said.code}, yet")
+        world.age_locks()
+        world.smithers("ps", "--json")
+        if thorough:
+            wrong += oracle.index(world)
+        operation.again(world)
+        wrong += oracle.differs(self.done, self._digest(), "P2")
+        if not operation.forgets:
+            wrong += oracle.acknowledged(world, at_death, said.err)
+        wrong += oracle.once(at_death, world.done())
+        wrong += oracle.users_own(world, operation.allowed)
+        wrong += oracle.leftovers(world, self.names)
+        if operation.edits:
+            wrong += oracle.in_some_frame(world, operation.edits)
+        if thorough:
+            wrong += oracle.index(world) + oracle.sound(world)
+        if onward and operation.onward:
+            operation.onward(world)
+            wrong += oracle.differs(self.ended, self._digest(), "at the end") + oracle.once(at_death, world.done())
+        return wrong
+
+
+def sweep(made: Sweep, faults: Iterable[str], step: int = 1, start: int = 1, thorough: bool = True) -> Tally:
+    """Every `step`-th point of each fault, beginning at `start`."""
+    tally = Tally()
+    for name in faults:
+        fault = Fault(name)
+        tally.points[name] = made.points(fault)
+        for point in range(start, tally.points[name] + 1, step):
+            tally.cases += 1
+            found = made.case(fault, point, thorough=thorough)
+            if found is not None:
+                tally.violations.append(found)
+                print(found, flush=True)
+    return tally
+
+
+def replayed() -> tuple[str, str, int] | None:
+    """The one case that SMITHERS_TEST_SWEEP asks for."""
+    told = os.environ.get("SMITHERS_TEST_SWEEP")
+    if not told:
+        return None
+    operation, fault, point = told.split(":")
+    return operation, fault, int(point)
+
+
+def timed(work: Iterator[Any]) -> float:
+    began = time.monotonic()
+    for _ in work:
+        pass
+    return time.monotonic() - began
