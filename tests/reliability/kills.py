@@ -61,6 +61,8 @@ class How:
     """Mean seconds between two deeds."""
     faults: bool = False
     """Also other things than that engines are killed."""
+    gc_beside: bool = False
+    """Also `git gc --prune=now` beside engines."""
     engines: int = 4
     small: Path | None = None
     """A small disk for the repository, which is full now and then."""
@@ -95,7 +97,8 @@ class Arena:
         if how.faults:
             self._what += [
                 (8, self._kill_all), (5, self._kill_one_below), (5, self._stop), (4, self._second), (5, self._jump),
-                (2, self._gc), (3, self._pack_refs), (3, self._fetch_from), (2, self._fetch_into), (4, self._by_hand),
+                (2, self._gc), (2 * how.gc_beside, self._gc_beside), (3, self._pack_refs), (3, self._fetch_from),
+                (2, self._fetch_into), (4, self._by_hand),
             ]  # fmt: skip
             if how.small is not None:
                 self._what.append((5, self._fill))
@@ -246,7 +249,15 @@ class Arena:
         self._count("jumps of the clock")
 
     def _gc(self, live: Live) -> None:
-        self._git("gc", "-q", "--prune=now", what="git gc --prune=now")
+        """The user's own, while no engine is alive: git itself says that nobody may write meanwhile."""
+        for one in self.lives:
+            self._kill(one)
+        self._settle()
+        repos.git(self.repo, "gc", "-q", "--prune=now")
+        self._count("git gc --prune=now, between engines")
+
+    def _gc_beside(self, live: Live) -> None:
+        self._git("gc", "-q", "--prune=now", what="git gc --prune=now, beside engines")
 
     def _pack_refs(self, live: Live) -> None:
         self._git("pack-refs", "--all", "--prune", what="git pack-refs")
