@@ -118,4 +118,4 @@ def _table(project: Project) -> None:
     output.table(["RUN", "STATUS", "AGE", "WORKTREES", "FRAMES", "TOKENS", "COST"], rows)
     disk, kept = sum(one.worktrees for one in found), sum(one.frames or 0 for one in found)
     total = f"{plural(len(rows), 'run')}: {amounts.shown(disk)} of worktrees, about {amounts.shown(kept)} of frames"
-    output.note(f"{total} (objects as git stores them; what runs share counts for each)")
+    output.note(f"{total} (objects as git stores them; what runs share counts for the oldest)")

@@ -7,7 +7,7 @@ the run, right before it acts. Every step can be cut off anywhere: what is left 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,8 +80,9 @@ def plan(project: Project, wanted: Wanted) -> Plan:
     """What there is to clear away. Nothing is changed."""
     views, unreadable = runs.survey(project)
     found, folds = Plan(unreadable=unreadable), list[Step]()
-    doomed = _doomed(project, views, wanted)
-    own, theirs = project.objects.refs(OURS), cost.users_tips(project)
+    sizes = {} if wanted.prune_after is None and wanted.keep_size is None else cost.frame_bytes(project, views)
+    doomed = _doomed(project, views, wanted, sizes)
+    own = project.objects.refs(OURS)
     now = project.clock.now()
     root = project.workspaces("").root
     lanes = Lanes(project)
@@ -98,7 +99,7 @@ def plan(project: Project, wanted: Wanted) -> Plan:
         if stuck or not over:
             continue
         if run in doomed:
-            found.steps.append(Step("prune", run, run, _frames(project, view, theirs)))
+            found.steps.append(Step("prune", run, run, sizes[run] or 0))
         elif now - view.row.updated > wanted.fold_after and _has_refs(own, run):
             folds.append(Step("fold", run, run))
     for path in _strays(project, {view.row.run for view in views} | unreadable.keys()):
@@ -109,10 +110,6 @@ def plan(project: Project, wanted: Wanted) -> Plan:
 
 def _has_refs(own: dict[str, str], run: str) -> bool:
     return run_ref(run) in own or any(name.startswith(f"{REWOUND}{run}/") for name in own)
-
-
-def _frames(project: Project, view: RunView, theirs: list[str]) -> int:
-    return cost.frame_bytes(project, view.row.run, view.row.tip, theirs) or 0
 
 
 def _folders(project: Project, view: RunView, wanted: Wanted, found: Plan) -> bool:
@@ -180,7 +177,7 @@ def _strays(project: Project, known: set[str]) -> Iterator[Path]:
             yield path
 
 
-def _doomed(project: Project, views: list[RunView], wanted: Wanted) -> set[str]:
+def _doomed(project: Project, views: list[RunView], wanted: Wanted, sizes: Mapping[str, int | None]) -> set[str]:
     """The runs to prune: over, old or beyond the size, and no run that stays is a fork of them."""
     if wanted.prune_after is None and wanted.keep_size is None:
         return set()
@@ -190,13 +187,11 @@ def _doomed(project: Project, views: list[RunView], wanted: Wanted) -> set[str]:
         limit = project.clock.now() - wanted.prune_after
         doomed = {view.row.run for view in over if view.row.updated < limit}
     if wanted.keep_size is not None:
-        theirs = cost.users_tips(project)
-        sizes = {view.row.run: _frames(project, view, theirs) for view in views}
-        total = sum(size for run, size in sizes.items() if run not in doomed)
+        total = sum(size or 0 for run, size in sizes.items() if run not in doomed)
         for view in sorted(over, key=lambda view: view.row.updated):
             if total > wanted.keep_size and view.row.run not in doomed:
                 doomed.add(view.row.run)
-                total -= sizes[view.row.run]
+                total -= sizes[view.row.run] or 0
     parents = {view.row.run: view.row.parent for view in views}
     while needed := {run for run in doomed if any(parents[child] == run for child in parents.keys() - doomed)}:
         doomed -= needed

@@ -228,7 +228,8 @@ def _steps(found: dict[tuple[str, int], list[Numbers]], counted: dict[str, str],
         row["bytes a step"] = f"{median(sized, 'bytes'):.0f}" if sized else ""
         packed = [one for one in sized if "after_gc" in one]
         row["bytes after gc"] = f"{median(packed, 'after_gc'):.0f}" if packed else ""
-        row["flushes a step"] = counted.get(name, "")
+        if counted:
+            row["flushes a step"] = counted.get(name, "")
         rows.append(row)
     return rows
 
@@ -241,7 +242,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="write speed.json into the folder SMITHERS_REPORT")
     options = parser.parse_args()
     cache = Path(os.environ.get("SMITHERS_PEERS_CACHE", ROOT / ".cache" / "peers")).absolute()
-    place = Path(options.dir or ROOT / ".cache")
+    place = Path(options.dir or ROOT / ".cache").absolute()
     place.mkdir(parents=True, exist_ok=True)
     kind = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True).stdout.strip()
     if kind in ("tmpfs", "ramfs"):
@@ -254,8 +255,10 @@ def main() -> None:
     try:
         peers = Peers(Bench(base, options.rounds), cache)
         found = chains(peers, sizes)
-        rows = _steps(found, flushes(peers), sizes)
-        table(rows)
+        table(_steps(found, {}, sizes))
+        counted = flushes(peers)
+        for name, text in counted.items():
+            print(f"  {NAMES[name]} flushes {text} a step")
         for name in peers.there:
             first = found[name, sizes[0]][0]
             print(f"  {name} {first['version']}: journal {first['journal']}, synchronous {first['synchronous']}")
@@ -278,7 +281,7 @@ def main() -> None:
             ]
         )
         if options.json:
-            _report(rows, lines, looks, found, time.monotonic() - began)
+            _report(_steps(found, counted, sizes), lines, looks, found, time.monotonic() - began)
     finally:
         # All at once and at the end: on some file systems making files is slow for a while after many were deleted.
         shutil.rmtree(base, ignore_errors=True)
