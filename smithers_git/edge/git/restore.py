@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, sound_index
-from smithers_git.edge.git.command import git, storage_errors, try_git
+from smithers_git.edge.git.command import failure, git, storage_errors, try_git
+from smithers_git.edge.git.moved import update_ref
 from smithers_git.errors import GitError
 from smithers_git.names import BRANCHES
 
@@ -72,7 +73,7 @@ def mend(checkout: Checkout, branch_ref: str) -> None:
 
     A living git gets a moment to finish. The lock of the branch goes only if the branch is ours.
     """
-    locks = [checkout.git_dir / "index.lock", checkout.git_dir / "HEAD.lock"]
+    locks = [checkout.git_dir / f"{name}.lock" for name in ("index", "HEAD", "ORIG_HEAD")]
     if branch_ref.startswith(BRANCHES):
         locks.append(checkout.common_dir / f"{branch_ref}.lock")
     began = time.monotonic()
@@ -131,7 +132,9 @@ def put_on_branch(checkout: Checkout, branch_ref: str, commit: str) -> None:
     """End unfinished merges and rebases, and have HEAD on `branch_ref` at `commit`. Files and index stay."""
     end_operations(checkout)
     checkout.git("symbolic-ref", "-m", "smithers", "HEAD", branch_ref)
-    checkout.git("update-ref", "-m", "smithers", branch_ref, commit)
+    done = update_ref(checkout, "smithers", branch_ref, commit)
+    if done.code:
+        raise failure(checkout.path, ("update-ref", branch_ref), done)
 
 
 def gently(checkout: Checkout, *args: str) -> None:

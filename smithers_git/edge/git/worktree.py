@@ -11,19 +11,22 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, sound_index
 from smithers_git.edge.git.command import failure, storage_errors
+from smithers_git.edge.git.moved import update_ref
+from smithers_git.edge.git.records import OURS, clear_torn, forget, record
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import examine
-from smithers_git.edge.lock import FileLock, holding
+from smithers_git.edge.lock import holding
+from smithers_git.edge.process.command import Captured
 from smithers_git.errors import GitError, RepositoryError, StorageError
 from smithers_git.names import BRANCHES
 
-OURS = "smithers: "
 _WAIT = 120.0  # seconds for all others who make worktrees; one takes about 20 ms
 _NOTHING = "0" * 40
 _GOING = ".going"
@@ -54,8 +57,38 @@ class WorktreeInfo:
 
 def listing(repo: Repository) -> list[WorktreeInfo]:
     """All worktrees, the main one first."""
-    text = repo.checkout.git("worktree", "list", "--porcelain", "-z")
-    return [_info(record) for record in text.split("\0\0") if record]
+    done = _list(repo)
+    if _is_torn(done):
+        with _administration(repo):
+            return _listing(repo)
+    return _parsed(repo, done)
+
+
+def _listing(repo: Repository) -> list[WorktreeInfo]:
+    """As `listing`, for who holds the administration."""
+    done = _list(repo)
+    if _is_torn(done):  # it was too young to be told from one that is being made
+        clear_torn(repo)
+        done = _list(repo)
+    return _parsed(repo, done)
+
+
+_LIST = ("worktree", "list", "--porcelain", "-z")
+
+
+def _list(repo: Repository) -> Captured:
+    return repo.checkout.try_git(*_LIST)
+
+
+def _is_torn(done: Captured) -> bool:
+    """Whether git fails because of a record that was never finished."""
+    return bool(done.code) and b"commondir" in done.stderr
+
+
+def _parsed(repo: Repository, done: Captured) -> list[WorktreeInfo]:
+    if done.code:
+        raise failure(repo.worktree, _LIST, done)
+    return [_info(record) for record in os.fsdecode(done.stdout).removesuffix("\n").split("\0\0") if record]
 
 
 def main_checkout(repo: Repository) -> Checkout:
@@ -95,9 +128,9 @@ def add(repo: Repository, path: Path, branch_ref: str, commit: str, *, kept: str
         RepositoryError: the branch is not ours, or is checked out somewhere else.
         GitError: git refuses.
     """
-    path = _room_for(path)
     with _administration(repo):
-        for other in listing(repo):
+        path = _room_for(repo, path)
+        for other in _listing(repo):
             if other.path == path or other.branch == branch_ref:
                 _make_way(repo, other, path, branch_ref)
         _claim(repo, branch_ref, commit, kept)
@@ -107,9 +140,9 @@ def add(repo: Repository, path: Path, branch_ref: str, commit: str, *, kept: str
 
 def add_detached(repo: Repository, path: Path, commit: str, about: str) -> Checkout:
     """As `add`, on no branch: HEAD is at `commit`. `about` says what it is for, in `git worktree list`."""
-    path = _room_for(path)
     with _administration(repo):
-        for other in listing(repo):
+        path = _room_for(repo, path)
+        for other in _listing(repo):
             if other.path == path:
                 _make_way(repo, other, path, "")
         return _make(repo, path, about, "--detach", commit)
@@ -152,7 +185,7 @@ def _take_away(repo: Repository, path: Path) -> None:
     going = path.with_name(f".{path.name}{_GOING}")
     _delete(going)
     path.rename(going)
-    _forget(repo, path)
+    forget(repo, path)
     _delete(going)
 
 
@@ -168,7 +201,7 @@ def clear(repo: Repository, path: Path) -> None:
         if path.name.endswith(_GOING):
             gone = path.with_name(path.name[1 : -len(_GOING)])
             if not os.path.lexists(gone):
-                _forget(repo, gone)
+                forget(repo, gone)
         _delete(path)
 
 
@@ -206,13 +239,13 @@ def discard(repo: Repository, path: Path) -> None:
     """
     path = path.parent.resolve() / path.name
     with _administration(repo):
-        info = next((one for one in listing(repo) if one.path == path), None)
+        info = next((one for one in _listing(repo) if one.path == path), None)
         if info is not None and (not info.ours or info.branch):
             raise RepositoryError(f"{path} is no worktree that may be deleted", hint=f"see git worktree list in {path}")
         if os.path.lexists(path):
             _take_away(repo, path)
         elif info is not None:
-            _forget(repo, path)
+            forget(repo, path)
 
 
 def holds_only(checkout: Checkout, branch_ref: str, commit: str) -> bool:
@@ -234,23 +267,33 @@ def prune(repo: Repository, root: Path) -> list[Path]:
     with _administration(repo):
         gone = [
             info.path
-            for info in listing(repo)
+            for info in _listing(repo)
             if info.ours and info.path.is_relative_to(root.resolve()) and not os.path.lexists(info.path)
         ]
         for path in gone:
-            _forget(repo, path)
+            forget(repo, path)
     return gone
 
 
-def _administration(repo: Repository) -> AbstractContextManager[FileLock]:
-    return holding(repo.smithers_dir / "worktrees.lock", _WAIT)
+@contextmanager
+def _administration(repo: Repository) -> Iterator[None]:
+    """Be the only one of ours who changes git's records, which are whole then."""
+    with holding(repo.smithers_dir / "worktrees.lock", _WAIT):
+        clear_torn(repo)
+        yield
 
 
 @storage_errors
-def _room_for(path: Path) -> Path:
+def _room_for(repo: Repository, path: Path) -> Path:
     """`path` as git records it, with its parent folder made; StorageError when something is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path = path.parent.resolve() / path.name
+    link = path / ".git"
+    if link.is_file() and [*path.iterdir()] == [link]:  # of a `git worktree add` that was killed
+        text = os.fsdecode(link.read_bytes()).rstrip("\n")
+        record_there = Path(text.removeprefix("gitdir: "))
+        if not text or (record_there.parent == repo.common_dir / "worktrees" and not record_there.exists()):
+            link.unlink()
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise StorageError(f"{path} exists and is not an empty folder", hint=f"move it away: mv {path} {path}.old")
     return path
@@ -268,7 +311,7 @@ def _make_way(repo: Repository, other: WorktreeInfo, path: Path, branch_ref: str
             f"git records a worktree at {other.path} that smithers did not make",
             hint=f"git -C {repo.worktree} worktree prune",
         )
-    _forget(repo, other.path)
+    forget(repo, other.path)
 
 
 def _lives(repo: Repository, path: Path) -> bool:
@@ -280,26 +323,6 @@ def _lives(repo: Repository, path: Path) -> bool:
     return (
         not text.startswith("gitdir: ") or (path / text[8:].rstrip("\n")).parent.parent == repo.common_dir / "worktrees"
     )
-
-
-def record(repo: Repository, path: Path) -> Path | None:
-    """Git's own folder about the worktree at `path`."""
-    wanted = path.parent.resolve() / path.name / ".git"
-    for file in sorted((repo.common_dir / "worktrees").glob("*/gitdir")):
-        try:
-            if file.parent / os.fsdecode(file.read_bytes()).rstrip("\n") == wanted:
-                return file.parent
-        except FileNotFoundError:
-            continue  # removed while we look
-    return None
-
-
-@storage_errors
-def _forget(repo: Repository, path: Path) -> None:
-    """Delete git's record of a worktree, and nothing else. `git worktree remove` would refuse or delete the files."""
-    known = record(repo, path)
-    if known is not None:
-        shutil.rmtree(known)
 
 
 def _claim(repo: Repository, branch_ref: str, commit: str, kept: str | None) -> None:
@@ -314,7 +337,7 @@ def _claim(repo: Repository, branch_ref: str, commit: str, kept: str | None) -> 
             f"the branch {name} exists and is not at {commit[:12]}",
             hint=f"choose another name, or rename it: git branch -m {name} NEW-NAME",
         )
-    done = user.try_git("update-ref", "-m", "smithers: new worktree", branch_ref, commit, now or _NOTHING)
+    done = update_ref(user, "smithers: new worktree", branch_ref, commit, now or _NOTHING)
     beside = re.search(r"'refs/heads/([^']+)' exists; cannot create", os.fsdecode(done.stderr))
     if done.code and beside:
         raise RepositoryError(
