@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,9 +52,11 @@ class CaseServer:
             [sys.executable, "-P", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             env={**env, "PYTHONPATH": path},
             start_new_session=True,
         )
+        self._heard = b""
         assert self._hear(60.0) == {"ready": True}
 
     def begin(self, cwd: Path, *argv: str) -> int:
@@ -91,11 +94,16 @@ class CaseServer:
         self._process.stdin.flush()
 
     def _hear(self, seconds: float) -> dict[str, Any] | None:
+        """The next line that the server says; None when none comes. Two may come at once."""
         assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], seconds)[0]:
-            return None
-        line = self._process.stdout.readline()
-        assert line, "the server of the cases has ended"
+        until = time.monotonic() + seconds
+        while b"\n" not in self._heard:
+            if not select.select([self._process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+                return None
+            data = os.read(self._process.stdout.fileno(), 1 << 16)
+            assert data, "the server of the cases has ended"
+            self._heard += data
+        line, _, self._heard = self._heard.partition(b"\n")
         heard: dict[str, Any] = json.loads(line)
         return heard
 

@@ -165,7 +165,7 @@ class Sweep:
         wrong += oracle.differs(self.done, self._digest(), "P2")
         if not operation.forgets:
             wrong += oracle.acknowledged(world, at_death, said.err)
-        wrong += oracle.once(at_death, world.done())
+        wrong += oracle.once(at_death, world.done(), operation.repeats)
         wrong += oracle.users_own(world, operation.allowed)
         wrong += oracle.leftovers(world, self.names)
         if operation.edits:
@@ -174,7 +174,7 @@ class Sweep:
             wrong += oracle.index(world) + oracle.sound(world)
         if onward and operation.onward:
             operation.onward(world)
-            wrong += oracle.differs(self.ended, self._digest(), "at the end") + oracle.once(at_death, world.done())
+            wrong += oracle.differs(self.ended, self._digest(), "at the end") + oracle.once(at_death, world.done(), operation.repeats)
         return wrong
 
 

@@ -64,6 +64,8 @@ class Operation:
     targets: tuple[str, ...] = ()
     edits: dict[str, bytes] = field(default_factory=dict)
     """What a person has written into the workspace, by its path there."""
+    repeats: frozenset[str] = frozenset()
+    """Steps that it has run again."""
     forgets: bool = False
     """It is there to let go of frames."""
 
@@ -265,9 +267,10 @@ OPERATIONS = {
         Operation("signal", _waiting('Signal("go")'), _SIGNAL, _signalled, _resume),
         Operation("cancel", _waiting('Approval("ship")'), ("cancel", "one"), _cancelled),
         Operation(
-            "rewind", _edited, ("rewind", "one", "--frame", _FRAME, "--yes"), _rewound, _through("one"), edits=_EDITS
+            "rewind", _edited, ("rewind", "one", "--frame", _FRAME, "--yes"), _rewound, _through("one"),
+            edits=_EDITS, repeats=frozenset({"last"}),
         ),
-        Operation("fork", _finished, _FORK, _forked, _through("two")),
+        Operation("fork", _finished, _FORK, _forked, _through("two"), repeats=frozenset({"last"})),
         Operation(
             "land", _branch, _LAND, _landed,
             allowed=r"repo/(a\.txt|new\.txt|\.git/(index|ORIG_HEAD|logs/HEAD|(logs/)?refs/heads/main))",

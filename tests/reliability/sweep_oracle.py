@@ -32,6 +32,10 @@ LEFT = {
     r"repo/\.git/objects/(../|pack/)?tmp_[^/]+": "an object or pack that was being written: `git gc` removes it",
     r"repo/\.git/objects/pack/\.tmp-[^/]+": "a pack that was being written: `git gc` removes it",
     r"repo/\.git/smithers/locks/[^/]+\.lock": "a file to lock: whoever held it has lost it, and the file stays",
+    r"repo/\.git/refs/(heads/)?smithers/.+\.lock": (
+        "the lock of a ref of ours: whoever moves that ref next removes it, and so does `smithers doctor --fix`"
+    ),
+    SPACES + r"worktrees/[^/]+/[^/]+/\.[^/]+\.going(/.*)?": "a worktree that was being removed: `smithers gc` ends it",
     r"tmp/.+": "the system empties its folder of temporary files",
 }
 """What a crash may leave for ever (as full matches of paths), and why that does no harm."""
@@ -111,7 +115,7 @@ def _files(world: World) -> dict[str, str]:
         mine = name.startswith("repo/") and not name.startswith("repo/.git/")
         config = name.startswith("repo/.git/hooks") or name in ("repo/.git/config", "repo/.git/info/exclude")
         space = name.startswith(f"{SPACES}worktrees/") and name.rpartition("/")[2] != ".git"
-        if mine or config or space:
+        if (mine or config or space) and not _excused(name):
             path = world.root / name
             data = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
             found[name] = f"{about.st_mode:o} {hashlib.sha1(data).hexdigest()}"
@@ -150,10 +154,10 @@ def acknowledged(world: World, at_death: Stand, printed: str) -> list[str]:
     return found
 
 
-def once(at_death: Stand, after: list[str]) -> list[str]:
-    """P3: what was finished then did not run again."""
+def once(at_death: Stand, after: list[str], repeats: frozenset[str]) -> list[str]:
+    """P3: what was finished then did not run again, but for what the operation `repeats`."""
     found = []
-    finished = {key.node for state in at_death.states.values() for key in state.done}
+    finished = {key.node for state in at_death.states.values() for key in state.done} - repeats
     for node in finished & set(after):
         if after.count(node) != at_death.ledger.count(node):
             found.append(f"P3: {node} was finished, and ran again")
@@ -207,7 +211,11 @@ def _plain(name: str) -> str:
 def leftovers(world: World, normal: set[str]) -> list[str]:
     """No lock or temporary file is left that nobody removes; `normal` is what the undisturbed operation leaves."""
     extra = sorted(names(world) - normal)
-    return [f"left: {name}" for name in extra if not any(re.fullmatch(pattern, name) for pattern in LEFT)]
+    return [f"left: {name}" for name in extra if not _excused(name)]
+
+
+def _excused(name: str) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in LEFT)
 
 
 def in_some_frame(world: World, files: dict[str, bytes]) -> list[str]:

@@ -114,5 +114,5 @@ class World:
     def age_locks(self) -> None:
         """A while has passed since the crash: what nobody touches any more is old."""
         past = time.time() - 10
-        for path in (self.repo / ".git").rglob("*.lock"):
+        for path in [*(self.repo / ".git").rglob("*.lock"), *(self.repo / ".git/worktrees").glob("*")]:
             os.utime(path, (past, past))
