@@ -1,14 +1,20 @@
-"""The sole home of writes to a repository's `.smithers/` folder: new files and folders, never over what is there."""
+"""The sole home of writes to a repository's `.smithers/` folder: new files and folders, never over what is there.
+
+To be called by one process at a time.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from smithers_git.errors import StorageError
+
+_DRAFT: Final = ".smithers-new"
+"""What the name of something ends in that is still being made."""
 
 
 def write_new(target: Path, text: str) -> bool:
@@ -28,16 +34,32 @@ def copy_new(source: Path, target: Path) -> bool:
     return _place(target, copy)
 
 
+def drafts(folder: Path) -> list[Path]:
+    """What is being made in `folder`; or was, by a process that died."""
+    return sorted(folder.glob(f".*{_DRAFT}"))
+
+
+def remove_draft(draft: Path) -> None:
+    """Remove one of `drafts`; for who holds the lock of the overlay."""
+    if draft.is_dir():
+        shutil.rmtree(draft)
+    else:
+        draft.unlink(missing_ok=True)
+
+
 def _place(target: Path, make: Callable[[Path], object]) -> bool:
     """Made beside its place and moved there when it is whole: a full disk leaves nothing half-made."""
     if os.path.lexists(target):
         return False
+    draft = target.with_name(f".{target.name}{_DRAFT}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".smithers-", dir=target.parent) as folder:
-            draft = Path(folder, target.name)
+        remove_draft(draft)
+        try:
             make(draft)
             draft.rename(target)
+        finally:
+            remove_draft(draft)
     except shutil.Error as error:
         raise StorageError(f"{target} cannot be written: {error}", hint="check the disk and its permissions") from error
     except OSError as error:

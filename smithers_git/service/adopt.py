@@ -13,6 +13,7 @@ from smithers_git.core.draft import draft
 from smithers_git.edge import content, overlay, process
 from smithers_git.errors import AgentError, UsageError
 from smithers_git.service import logins, pools
+from smithers_git.service.initialize import overlay_alone
 from smithers_git.service.project import Project
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -57,7 +58,8 @@ def adopt(project: Project, name: str, program: str | None) -> Adopted:
         if program is not None:
             hint = f"say so in .smithers/config.toml: [agents.{name}] program = …"
             raise UsageError(f"{name} comes with smithers, its program can be set without a profile", hint=hint)
-        overlay.copy_new(builtin, target)
+        with overlay_alone(project, [target]):
+            overlay.copy_new(builtin, target)
         return Adopted(name, target, builtin=True)
     if name in pools.ROLES or name in project.settings.pools:
         raise UsageError(f"{name!r} is a pool of agents", hint="give the agent another name, and put it into the pool")
@@ -66,7 +68,8 @@ def adopt(project: Project, name: str, program: str | None) -> Adopted:
         hint = f"install it, or say where it is: smithers agents add {name} --program PATH"
         raise AgentError(f"there is no program {program or name!r} on PATH", hint=hint)
     found = draft(name, program or name, _said(project, path, "--version"), _said(project, path, "--help"))
-    overlay.write_new(target, found.text)
+    with overlay_alone(project, [target]):
+        overlay.write_new(target, found.text)
     return Adopted(name, target, builtin=False, program=path, version=found.version, seen=found.seen)
 
 

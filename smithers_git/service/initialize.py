@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from smithers_git.core import starter
 from smithers_git.edge import config, content, overlay
+from smithers_git.edge.lock import holding
 from smithers_git.errors import ContentError
 from smithers_git.service import pools
 from smithers_git.service.checks import detect, find_check
 from smithers_git.service.project import Project
 
+_PATIENCE: Final = 20.0
+"""Seconds for another one who writes there; a copy takes milliseconds."""
 _SUGGESTED: Final = 2
 """Agents that are named to somebody who has none."""
 
@@ -63,11 +68,28 @@ def initialize(project: Project, packs: Iterable[str] = (), agents: Iterable[str
         (written if new else kept).append(target.relative_to(top).as_posix())
 
     target = top / config.NAME
-    note(target, overlay.write_new(target, starter.config(detect(top), filled)))
-    for target, source in copies.items():
-        note(target, overlay.copy_new(source, target))
+    with overlay_alone(project, [target, *copies]):
+        note(target, overlay.write_new(target, starter.config(detect(top), filled)))
+        for target, source in copies.items():
+            note(target, overlay.copy_new(source, target))
     check = find_check(project)
     return Initialized(written, kept, check, ("configured" if own else "detected") if check else None, found)
+
+
+@contextmanager
+def overlay_alone(project: Project, targets: Iterable[Path]) -> Iterator[None]:
+    """Be the only one who writes to `.smithers/`; what one left who died there is gone then.
+
+    Where all of `targets` are there already nothing is written, not even a lock.
+    """
+    folders = [project.worktree / ".smithers" / name for name in (".", "packs", "agents")]
+    if not any(map(overlay.drafts, folders)) and all(map(os.path.lexists, targets)):
+        yield
+        return
+    with holding(project.state_dir / "locks" / "overlay.lock", _PATIENCE):
+        for draft in (draft for folder in folders for draft in overlay.drafts(folder)):
+            overlay.remove_draft(draft)
+        yield
 
 
 def _agent(project: Project, name: str) -> Agent:
