@@ -16,6 +16,7 @@ from smithers_git.clock import Clock, SystemClock
 from smithers_git.core.settings import PortSettings
 from smithers_git.edge import ports
 from smithers_git.edge.git.command import storage_errors
+from smithers_git.edge.git.durable import flush
 from smithers_git.edge.lock import holding, is_held
 from smithers_git.errors import ConfigError, StorageError
 
@@ -129,7 +130,9 @@ class Registry:
     def _write(self, blocks: list[_Block]) -> None:
         fresh = self.path.with_suffix(".new")
         fresh.write_text(json.dumps({"blocks": [asdict(block) for block in blocks]}, indent=1), "utf-8")
+        flush(fresh)  # or a power loss leaves an empty file, and two workspaces get the same ports
         fresh.replace(self.path)
+        flush(self.path.parent)
 
 
 def _plain(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.index import Index
 from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.names import RUNS, run_ref
-from smithers_git.service import archive
+from smithers_git.service import archive, reboot
 
 if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a current index does without
     from smithers_git.core.codec import Owner
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
 
 @dataclass
 class Project:
-    """One repository. Opening it reads; nothing is written before a command asks for it.
+    """One repository. Nothing is written before a command asks for it, but for what `reboot.look` puts in order.
 
     It is all that services know of the outside, so that a test can put another outside in its place.
     """
@@ -46,8 +46,13 @@ class Project:
 
     @classmethod
     def open(cls, start: Path, environ: Mapping[str, str] | None = None) -> Project:
-        """The repository around the folder `start`; raises RepositoryError."""
-        return cls(discover(start), os.environ if environ is None else environ)
+        """The repository around the folder `start`; raises RepositoryError.
+
+        The first one after a start of the machine puts in order what a power loss may have left.
+        """
+        project = cls(discover(start), os.environ if environ is None else environ)
+        reboot.look(project)
+        return project
 
     def apart(self) -> Project:
         """The same repository for another thread: git and SQLite are not shared."""

@@ -11,7 +11,7 @@ from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
 from smithers_git.names import TaskKey
-from smithers_git.service import live
+from smithers_git.service import live, reboot
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
 from smithers_git.service.workspaces import Workspaces
@@ -36,7 +36,10 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
     begun = _marked(project, chain.run)
     broken |= begun - {ALL}
     rewound = ALL in begun
+    down = not rewound and reboot.went_down(project, state.updated)
     for name, space in state.spaces.items():
+        if down and name not in broken:
+            workspaces.heal(name, space.commit)
         # None: another machine, or a cleaned one. It is made again from its commit when a task needs it.
         saved = workspaces.keep(name, space.branch, space.commit, "found at a resume")
         if saved is None:

@@ -18,6 +18,7 @@ from smithers_git.edge.git import worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.differs import differing_paths
+from smithers_git.edge.git.heal import heal
 from smithers_git.edge.git.ignore import ignored
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import restore
@@ -141,6 +142,11 @@ class Workspaces:
         if worktree.find(self.repo, self.path(space)) is None:
             return None
         return self.save(space, branch, parent, message)
+
+    def heal(self, space: str, commit: str) -> list[str]:
+        """Write anew the files that a power loss emptied or cut off, see `heal`; none when there is no workspace."""
+        checkout = worktree.find(self.repo, self.path(space))
+        return heal(checkout, commit) if checkout is not None else []
 
     def edited(self, space: str, commit: str) -> list[str]:
         """The files of the workspace that differ from `commit`; none when there is no such workspace."""

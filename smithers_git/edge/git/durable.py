@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
@@ -25,9 +27,14 @@ def sync_objects(checkout: Checkout, new: str, old: str) -> None:
     names = checkout.git("rev-list", "--objects", "--no-object-names", new, f"^{old}").split()
     loose = [path for name in names if (path := objects / name[:2] / name[2:]).exists()]
     if loose:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(flush, loose))
-            list(pool.map(flush, {objects, *(path.parent for path in loose)}))
+        flush_all(loose)
+        flush_all({objects, *(path.parent for path in loose)})
+
+
+def flush_all(paths: Iterable[Path]) -> None:
+    """As `flush`, all at once."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(flush, paths))
 
 
 def flush(path: os.PathLike[str]) -> None:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -18,7 +19,9 @@ from typing import Final
 from smithers_git.edge.git import worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import complaint, failure, storage_errors
-from smithers_git.edge.git.durable import flush, sync_objects
+from smithers_git.edge.git.durable import flush, flush_all, sync_objects
+from smithers_git.edge.git.heal import heal
+from smithers_git.edge.git.records import record
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.restore import git_works_in
 from smithers_git.errors import GitError, RefMoved, StorageError
@@ -39,6 +42,7 @@ _UNFINISHED: Final = (
 _LONG: Final = 30.0
 """Seconds for a git that is alive: it may be the one that a killed process of ours started to follow."""
 _QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0"}
+_FLUSHED_INDEX: Final = ("-c", "core.fsync=loose-object,pack,pack-metadata,reference,index")
 
 
 # -- the branch
@@ -92,7 +96,7 @@ def _checkout(repo: Repository, info: worktree.WorktreeInfo, *, main: bool) -> C
         return None
     if main:
         return repo.checkout if repo.git_dir == repo.common_dir else Checkout(info.path, repo.common_dir)
-    git_dir = worktree.record(repo, info.path)
+    git_dir = record(repo, info.path)
     return Checkout(info.path, git_dir) if git_dir else None
 
 
@@ -299,11 +303,29 @@ def _follow(checkout: Checkout, old: str, new: str) -> str | None:
     left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
     if left:
         return f"{_some(left)} there is yours: {_by_hand(checkout, old, new, left)}"
-    done = checkout.try_git("read-tree", "-m", "-u", old, new)
+    done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
     if done.code:
         said = complaint(os.fsdecode(done.stderr))
         return f"git refuses ({said}): mend that, then {_complete(checkout, old, new)}"
+    _flush(checkout, look.between)
     return _shortfall(checkout, old, new)
+
+
+def _flush(checkout: Checkout, names: list[str]) -> None:
+    """Have these files on the disk: git flushes none, and what stood there before is gone."""
+    places = {checkout.path / name for name in names}
+    folders = {above for place in places for above in place.parents if above.is_relative_to(checkout.path)}
+    flush_all(place for place in places if place.is_file() and not place.is_symlink())
+    flush_all({*(folder for folder in folders if folder.is_dir()), checkout.git_dir})
+
+
+def take_up(checkout: Checkout, old: str, new: str) -> None:
+    """Write anew what a power loss left half-written of a `follow`; to be called before it, if the machine went down.
+
+    Whatever else is wrong there, `follow` says.
+    """
+    with suppress(GitError, StorageError):
+        heal(checkout, new, _paths(checkout, "diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))
 
 
 def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:

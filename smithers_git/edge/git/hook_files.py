@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from smithers_git.edge.git import hook
 from smithers_git.edge.git.command import storage_errors
+from smithers_git.edge.git.durable import flush
 from smithers_git.edge.git.hooks import folder as hooks_folder
 from smithers_git.edge.git.repository import Repository
 from smithers_git.errors import HookError
@@ -78,7 +79,9 @@ def install(repo: Repository, shim: Path, name: str) -> Literal["installed", "ch
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
     Path(draft).chmod(0o755)
+    flush(Path(draft))  # git would run an empty hook as one that has nothing against it
     Path(draft).replace(path)
+    flush(place)
     return "renewed" if whose == "smithers" else "chained" if os.path.lexists(kept) else "installed"
 
 

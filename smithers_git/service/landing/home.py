@@ -19,7 +19,7 @@ from smithers_git.edge.git import follow
 from smithers_git.edge.git.merge import Candidate, Merger
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import GitError, RefMoved
-from smithers_git.service import notify
+from smithers_git.service import notify, reboot
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
 
@@ -77,7 +77,10 @@ def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None
         ledger.add(ev.LandingVoid(entry=begun.entry, reason="the target does not hold it"), now)
         ledger.commit()
         return
+    down = reboot.went_down(project, ledger.state.updated)
     for checkout in follow.checkouts(project.repository, ledger.target):
+        if down:
+            follow.take_up(checkout, begun.before, begun.commit)
         why = follow.follow(checkout, begun.before, begun.commit) if tip == begun.commit else None
         if why is not None:
             note(f"{checkout.path} did not follow: {why}")
