@@ -70,7 +70,7 @@ struct page {
     _Atomic uint32_t lock, seq;
     uint32_t kind, hit_pid, spare, padding;
     int32_t pids[PIDS];
-    char root[TEXT], log[TEXT], what[2 * TEXT];
+    char root[TEXT], log[TEXT], what[2 * TEXT], match[TEXT];
 };
 
 static struct page *page;
@@ -248,11 +248,18 @@ static void take(void) {
     }
 }
 
+/* Whether the call is meant: "OP PART-OF-PATH", or all when nothing is said. */
+static int matches(const char *op, const char *path) {
+    size_t length = strlen(op);
+    if (!*page->match) return 1;
+    return !strncmp(page->match, op, length) && page->match[length] == ' ' && strstr(path, page->match + length + 1);
+}
+
 static struct call enter(int kind, const char *op, const char *path) {
     struct call call = {0};
     int kept = errno;
     if (page->dead) syscall(SYS_kill, getpid(), SIGKILL);
-    if ((page->mask & (1u << kind)) && !(spared && page->spare)) {
+    if ((page->mask & (1u << kind)) && !(spared && page->spare) && matches(op, path)) {
         uint32_t number = atomic_fetch_add(&page->counter, 1) + 1;
         int from = page->action == FAIL_FROM && page->target && number >= page->target;
         if (number == page->target || from) {

@@ -71,6 +71,7 @@ class _Fields(ctypes.Structure):
         ("root", ctypes.c_char * _TEXT),
         ("log", ctypes.c_char * _TEXT),
         ("what", ctypes.c_char * (2 * _TEXT)),
+        ("match", ctypes.c_char * _TEXT),
     )
 
 
@@ -122,12 +123,16 @@ class Page:
             setattr(fields, name, 0)
         fields.kind = fields.hit_pid = 0
         fields.spare = spare
-        fields.what = b""
+        fields.what = fields.match = b""
         fields.root, fields.mask = os.fsencode(root.resolve()), int(kinds)
         fields.on = 1
 
-    def at(self, target: int, action: Action, error: int = 0) -> None:
-        """What happens at the `target`-th of them; after `arm`, before the operation starts."""
+    def at(self, target: int, action: Action, error: int = 0, match: str = "") -> None:
+        """What happens at the `target`-th of them; after `arm`, before the operation starts.
+
+        `match` (`write /packed-refs`) is a call's name and a part of its path: then only such calls are counted.
+        """
+        self._fields.match = os.fsencode(match)
         self._fields.error, self._fields.action, self._fields.target = error, int(action), target
 
     def record(self, log: Path) -> None:

@@ -125,18 +125,25 @@ class Sweep:
         assert said.code == self.operation.code, said.err
         return world.page.counter
 
-    def case(self, fault: Fault, point: int, *, thorough: bool = True, onward: bool = True) -> Violation | None:
-        """One case; None when nothing is wrong. `thorough`: git and the index too; `onward`: the run to its end."""
+    def case(
+        self, fault: Fault, point: int, match: str = "", *, thorough: bool = True, onward: bool = True
+    ) -> Violation | None:
+        """One case; None when nothing is wrong. `thorough`: git and the index too; `onward`: the run to its end.
+
+        `match` has only calls of that name and place counted; one that never comes is a violation, too.
+        """
         world = self.world
         world.restore()
         world.page.arm(world.root, fault.kinds, spare=not fault.crash)
-        world.page.at(point, fault.action, fault.error)
+        world.page.at(point, fault.action, fault.error, match)
         said = self._go()
         call = world.page.what.replace(str(world.root) + "/", "")
         try:
             wrong = self._judge(fault, said, thorough=thorough, onward=onward)
         except AssertionError as error:
             wrong = [str(error)]
+        if match and not call:
+            wrong.append(f"there is no call {match}")
         found = Violation(self.operation.name, fault.name, point, call, wrong)
         return found if wrong else None
 

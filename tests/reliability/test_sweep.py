@@ -26,6 +26,23 @@ def test_replay(world: World) -> None:
     assert found is None, str(found)
 
 
+FOUND = {
+    "a torn record of a worktree": ("land", "kill-before", "write /commondir"),
+    "a record of a worktree before its lock": ("land", "kill-before", "open /locked"),
+    "a record that is removed": ("gc", "kill-before", "unlink records-gone/"),
+    "the lock of a branch of ours": ("up", "kill-before", "rename refs/heads/smithers/one/main"),
+    "a copied pack": ("init", "kill-before", "rename packs/plan"),
+}
+"""Points at which a promise was once broken; see found/sweep.toml."""
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_was_found_stays_mended(world: World, case: str) -> None:
+    operation, fault, match = FOUND[case]
+    found = Sweep(world, OPERATIONS[operation]).case(Fault(fault), 1, match)
+    assert found is None, str(found)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_crash(world: World, operation: str) -> None:
