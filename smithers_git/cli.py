@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -67,9 +66,12 @@ class LazyGroup(click.Group):
 
 
 def _help_line(path: Path) -> str:
-    """The first line of the file's docstring, read without running the file: 40 imports would take half a second."""
-    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-    return text.partition("\n")[0].rstrip(".")
+    """The first line of the file's docstring, with which every command file begins.
+
+    It is read without running the file (40 imports would take half a second), or parsing it (30 ms).
+    """
+    with path.open(encoding="utf-8") as file:
+        return file.readline().removeprefix('"""').rstrip('\n".')
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
 import pytest
 from kit.runs import Shipped, Smithers
 
+from smithers_git import cli
 from smithers_git.edge import content
 
 HEAVY = ("pydantic", "pygit2", "sqlite3", "sqlite_utils", "questionary", "rich", "jinja2", "pexpect", "tomlkit")
@@ -94,3 +96,9 @@ def test_a_stream_is_no_json_document(verb: str, smithers: Smithers) -> None:
 
 def test_a_run_is_found_by_the_beginning_of_its_id(shipped: Shipped) -> None:
     assert shipped.smithers.json("inspect", shipped.run[:3])["run"] == shipped.run
+
+
+def test_the_help_line_of_a_command_is_the_first_line_of_its_docstring() -> None:
+    for name, path in content.command_files().items():
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        assert cli._help_line(path) == docstring.partition("\n")[0].removesuffix("."), name
