@@ -28,7 +28,8 @@ def run_is_whole(repo: Path, run: str, lanes: int, ledger: Path) -> None:
     _one_owner_at_a_time(run, frames)
     _each_step_once(frames, lanes, ledger)
     _outputs_stand(repo, run, frames)
-    _files_are_right(repo, run, lanes)
+    failures = sum(isinstance(event, ev.TaskFailed) for frame in frames for event in frame.data.events)
+    _files_are_right(repo, run, lanes, failures)
     proofs.files_are_the_frames(repo, run)
     proofs.nothing_runs(run)
     left = [path.name for kind in ("pids", "live") for path in (repo / f".git/smithers/runs/{run}/{kind}").iterdir()]
@@ -79,15 +80,23 @@ def _outputs_stand(repo: Path, run: str, frames: list[Frame]) -> None:
     assert json.loads(newest[output.removeprefix("outputs/")][1]) == {"sum": 3}
 
 
-def _files_are_right(repo: Path, run: str, lanes: int) -> None:
-    """P2: work that was cut off was put back before it began again. What a person put beside it may stand too."""
+def _files_are_right(repo: Path, run: str, lanes: int, failures: int) -> None:
+    """P2: work that was cut off was put back before it began again. What a person put beside it may stand too.
+
+    An attempt that failed, as its agent was killed, leaves what it did: a line more each time.
+    """
     base = proofs.tree(repo, kit.state_of(repo, run).base)
     for space, wanted in kill_flow.made(lanes).items():
         code = proofs.tree(repo, f"smithers/{run}/{space}")
         found = {name: data for name, (_, data) in code.items() if name not in base and not name.startswith("by-hand")}
         if space != "main":  # a lane that is made late begins with what `main` holds by then
             assert found.pop("made-beside-0", b"beside-0\n") == b"beside-0\n"
-        assert found == wanted, f"{run}, workspace {space}"
+        assert found.keys() == wanted.keys(), f"{run}, workspace {space}"
+        for name, text in wanted.items():
+            line = text.splitlines(keepends=True)[0]
+            more = (len(found[name]) - len(text)) // len(line)
+            assert found[name] == text + line * more, f"{run}, {name} in {space}: {found[name]!r}"
+            assert more <= failures, f"{run}, {name} in {space} has {more} lines too many, with {failures} failures"
         assert base.items() <= code.items()
 
 

@@ -81,6 +81,7 @@ class Arena:
         self.repo = runs.make_repo((how.small or folder) / "repo")
         (self.repo / ".git/info/exclude").write_text("/flow.py\n/.smithers/\n", "utf-8")
         repos.write(self.repo, {".smithers/config.toml": "[disk]\nfloor = 0\n"})
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")  # an arena before this one had runs of the same names
         own = Path(os.environ["XDG_CONFIG_HOME"], "smithers", "config.toml")
         if "[admission]" not in own.read_text("utf-8"):
             with own.open("a", encoding="utf-8") as file:
