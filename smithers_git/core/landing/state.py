@@ -120,6 +120,8 @@ class QueueState:
     window: int = WINDOW
     landing: ev.LandingBegun | None = None
     """What was begun and is neither done nor void."""
+    begun: float = 0.0
+    """Unix seconds of the newest beginning."""
     held: Held | None = None
     """The whole queue, by somebody."""
     landed_names: dict[str, str] = field(default_factory=dict)
@@ -203,8 +205,8 @@ def _refused(state: QueueState, event: ev.EntryRefused, at: float) -> None:
         state.window = max(1, state.window // 2)
 
 
-def _begun(state: QueueState, event: ev.LandingBegun, _at: float) -> None:
-    state.landing = event
+def _begun(state: QueueState, event: ev.LandingBegun, at: float) -> None:
+    state.landing, state.begun = event, at
 
 
 def _void(state: QueueState, _event: ev.LandingVoid, _at: float) -> None:

@@ -77,7 +77,7 @@ def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None
         ledger.add(ev.LandingVoid(entry=begun.entry, reason="the target does not hold it"), now)
         ledger.commit()
         return
-    down = reboot.went_down(project, ledger.state.updated)
+    down = reboot.went_down(project, ledger.state.begun)
     for checkout in follow.checkouts(project.repository, ledger.target):
         if down:
             follow.take_up(checkout, begun.before, begun.commit)

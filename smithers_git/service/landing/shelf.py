@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from smithers_git.core.landing.state import GateRuns, QueueState, RunKey
 from smithers_git.core.receipt import Pass
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised with every change of what is written. A file of another number is made anew."""
 
 _STATE: Final = TypeAdapter(QueueState)
