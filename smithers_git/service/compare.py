@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey
+from smithers_git.service.fold import state_of
 from smithers_git.service.frames import Frame
 from smithers_git.service.history import attempts_of, frames, is_meant
 from smithers_git.service.project import Project
@@ -64,16 +65,17 @@ def of_node(project: Project, run: str, node: str) -> list[Comparison]:
 
 def between(project: Project, run: str, words: str) -> list[Comparison]:
     """State and files of every workspace in frames `A..B`; raises UsageError when these are not frames of the run."""
-    known = {frame.data.number: frame for frame in frames(project, run)}
+    known = frames(project, run)
+    numbered = {frame.data.number: frame for frame in known}
     first, _, second = words.partition("..")
-    old, new = (known.get(int(word)) if word.isdigit() else None for word in (first, second.removeprefix(".")))
+    old, new = (numbered.get(int(word)) if word.isdigit() else None for word in (first, second.removeprefix(".")))
     if old is None or new is None:
-        last = max(known)
+        last = max(numbered)
         raise UsageError(
             f"{words!r} does not name two frames of run {run}", hint=f"smithers diff {run} 0..{last} compares them all"
         )
     names = (f"frame {old.data.number}", f"frame {new.data.number}")
-    before, after = (project.chain(run).at(frame.commit) for frame in (old, new))
+    before, after = (state_of(one for one in known if one.data.number <= frame.data.number) for frame in (old, new))
     state = Comparison(old.tree, new.tree, *names, ("outputs",), changed_nodes(before, after))
     return [state, *_files(project, (old, new), (before, after))]
 

@@ -7,17 +7,20 @@ from typing import Literal
 
 from smithers_git.core.attempts import Attempt, Attempts
 from smithers_git.core.codec import FrameData
-from smithers_git.errors import UsageError
+from smithers_git.core.events import RunForked
+from smithers_git.errors import FormatError, RunNotFound, UsageError
 from smithers_git.names import TaskKey, parse_key
 from smithers_git.service import archive, runs
 from smithers_git.service.frames import Frame, walk
 from smithers_git.service.project import Project
+from smithers_git.service.runs import RunView
 
 
 def frames(project: Project, run: str) -> list[Frame]:
-    """Every frame of a run, oldest first; those of a fork's parent up to where it was forked too."""
-    tip = project.chain(run).tip
-    assert tip is not None
+    """Every frame of a run, oldest first, of a fork from its parent's first one on; raises RunNotFound."""
+    tip = project.tip(run)
+    if tip is None:
+        raise RunNotFound(f"there is no run {run!r} in this repository", hint="smithers ps --all lists the runs")
     return list(reversed(list(walk(project.objects, tip))))
 
 
@@ -40,10 +43,17 @@ def branches(project: Project, run: str, known: list[Frame]) -> list[Branch]:
     found = [_tail(project, name, tip, commits) for name, tip in archive.tails(project.objects, run).items()]
     for view in runs.views(project):
         if view.row.parent == run:
-            state = project.chain(view.row.run).state
-            assert state.parent_frame is not None
-            found.append(Branch(state.parent_frame, "fork", view.row.run, state.number, view.row.tip))
+            found.append(Branch(_forked(project, view), "fork", view.row.run, view.row.frame, view.row.tip))
     return sorted(found, key=lambda branch: (branch.frame, branch.name))
+
+
+def _forked(project: Project, fork: RunView) -> int:
+    """The frame of its parent that a fork began behind; read from its own frames alone, not from all before them."""
+    for frame in walk(project.objects, fork.row.tip):
+        for event in frame.data.events:
+            if isinstance(event, RunForked) and event.run == fork.row.run:
+                return event.frame
+    raise FormatError(f"run {fork.row.run} does not say where it was forked", hint="smithers doctor checks the runs")
 
 
 def _tail(project: Project, name: str, tip: str, commits: dict[str, int]) -> Branch:

@@ -93,12 +93,15 @@ def catch_up(project: Project) -> dict[str, str]:
 
 def reflect(project: Project, run: str) -> None:
     """Write one run's rows anew from its frames."""
-    from smithers_git.service.frames import Chain, cache_rows, walk
+    from smithers_git.service.fold import state_of
+    from smithers_git.service.frames import cache_rows, walk
 
-    chain = Chain.open(project.objects, run, project.owner)
-    assert chain.tip is not None
-    known = [row for frame in walk(project.objects, chain.tip) for row in cache_rows(frame.commit, frame.data)]
-    project.index.record(chain.state, chain.tip, known)
+    tip = project.tip(run)
+    if tip is None:
+        return  # it was removed just now
+    frames = list(walk(project.objects, tip))
+    known = [row for frame in frames for row in cache_rows(frame.commit, frame.data)]
+    project.index.record(state_of(reversed(frames)), tip, known)
 
 
 def status_of(project: Project, run: str, end: str | None, otherwise: RunStatus) -> RunStatus:
