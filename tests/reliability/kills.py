@@ -253,6 +253,7 @@ class Arena:
         """The user's own, while no engine is alive: git itself says that nobody may write meanwhile."""
         for one in self.lives:
             self._kill(one)
+        self.engines.end()  # a second engine too
         self._settle()
         repos.git(self.repo, "gc", "-q", "--prune=now")
         self._count("git gc --prune=now, between engines")
