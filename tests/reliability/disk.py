@@ -50,7 +50,7 @@ Tree = dict[str, Node]
 
 
 class Line(NamedTuple):
-    """One line of a recording; paths as in `Tree`. `length` is the size of a trunc, the mode of what is made or chmod."""
+    """One line of a recording; paths as in `Tree`. `length` is a size, or the mode of what is made."""
 
     op: str
     path: str = ""
@@ -150,8 +150,8 @@ class Disk:
             for flushed in list(self._open) if line.op == "syncfs" else [node] if node is not None else []:
                 self._flush(at, flushed)
             return
-        taken = getattr(self, f"_take_{line.op}")(at, line)
-        self._journal += bool(taken)
+        if line.op != "none":
+            self._journal += getattr(self, f"_take_{line.op}")(at, line)
 
     def _take_create(self, at: int, line: Line, kind: str = "file") -> bool:
         if self._walk(self._live, line.path) is not None:

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from kit import starter
-from reliability.disk import Disk
+from reliability.disk import Disk, Tree
 from reliability.images import Image, distinct, drawn, names
 from reliability.power_cases import CASES, Case, Stage
-from reliability.record import Mark, lay_out, record
+from reliability.record import Mark, lay_out, record, tree_of
 
 PATIENCE = 60.0
 """Seconds after which a recovery counts as hung; it takes well under one."""
@@ -40,6 +40,8 @@ class Recording:
     """What one operation did, from its beginning to its end."""
 
     case: str
+    base: Tree
+    """What was there before."""
     disk: Disk
     marks: list[Mark]
     result: Any
@@ -66,16 +68,20 @@ def make(case: Case, top: Path) -> Recording:
     stage.set(case)
     scratch = top / "scratch"
     scratch.mkdir()
+    base = tree_of(stage.disk)
     disk, marks = record(stage.disk, stage.repo, case.commands, scratch)
     name = f"strict:{len(disk.lines)}:all"
-    undisturbed = Recording(case.name, disk, marks, None, str(top))
+    undisturbed = Recording(case.name, base, disk, marks, None, str(top))
     said = examine(undisturbed, Image(name, disk.image(name), len(disk.lines), len(disk.lines)))
     assert not said["problems"], f"without a crash: {said['problems']}"
-    return Recording(case.name, disk, marks, said["result"], str(top))
+    return Recording(case.name, base, disk, marks, said["result"], str(top))
 
 
-def examine(recording: Recording, image: Image) -> dict[str, Any]:
-    """Lay one image out, recover in a process of its own, and say what does not hold."""
+def examine(recording: Recording, image: Image, doctored: str = "") -> dict[str, Any]:
+    """Lay one image out, recover in a process of its own, and say what does not hold.
+
+    `doctored`: what is broken in the program that recovers, see `_doctor`.
+    """
     stage = Stage(Path(recording.top))
     lay_out(image.tree, stage.disk)
     stage.clear()
@@ -86,7 +92,7 @@ def examine(recording: Recording, image: Image) -> dict[str, Any]:
             (stage.disk / where).write_bytes(b"another start")
     answer = stage.top / "answer"
     answer.unlink(missing_ok=True)
-    known = recording.case, recording.marks, recording.result, recording.top
+    known = recording.case, recording.marks, recording.result, recording.top, doctored
     child = starter._server().Process(target=_child, args=(known, image.first, image.last, dict(os.environ)))
     child.start()
     child.join(PATIENCE)
@@ -101,13 +107,14 @@ def examine(recording: Recording, image: Image) -> dict[str, Any]:
     return found
 
 
-def _child(known: tuple[str, list[Mark], Any, str], first: int, last: int, environ: dict[str, str]) -> None:
+def _child(known: tuple[str, list[Mark], Any, str, str], first: int, last: int, environ: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environ)
-    case, marks, result, top = known
+    case, marks, result, top, doctored = known
     stage = Stage(Path(top))
     stage.enter()
     _start_machine()
+    _doctor(doctored)
     found: dict[str, Any] = {"problems": [], "result": None}
     try:
         found["result"] = CASES[case].recover(stage, [m for m in marks if m.at < last], marks, first)
@@ -126,6 +133,14 @@ def _start_machine() -> None:
 
     began = time.monotonic()
     clock.SystemClock.monotonic = lambda _self: time.monotonic() - began  # type: ignore[method-assign]
+
+
+def _doctor(what: str) -> None:
+    """Break the program that recovers, so that the judge has something to find."""
+    if what == "reboot":
+        from smithers_git.service import reboot
+
+        reboot.look = lambda _project: None
 
 
 # -- many

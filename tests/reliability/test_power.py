@@ -1,0 +1,142 @@
+"""After a power loss in the middle of an operation, what was acknowledged is there, and everything goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from reliability import power, report
+from reliability.disk import Disk, Line
+from reliability.images import Image
+from reliability.power import Count, Recording
+from reliability.power_cases import CASES
+
+MODES = ("ext4", "strict")
+HOW = (
+    "Every write, rename and flush of an operation is recorded. What a crash behind each of them may leave on the disk "
+    "is laid out (all, nothing, and all but one of what was not flushed; torn writes; drawn combinations), once by the "
+    "rules of ext4 with its defaults and once by the least that any file system promises, and the ordinary commands "
+    "recover from it. All P1 to P5 and the queue's I1, I2 and I7 hold in both."
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """A stage seals the process with a HOME of its own."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def sweep(names: Iterable[str], folder: Path, most: int, more: int, seconds: float) -> list[Count]:
+    """Record each operation, and recover from some of its images in each mode."""
+    seed = os.environ.get("SMITHERS_TEST_SEED") or secrets.token_hex(4)
+    print(f"images come from SMITHERS_TEST_SEED={seed}")
+    counts = []
+    for name in names:
+        recording = power.make(CASES[name], folder / name)
+        for mode in MODES:
+            chance = random.Random(f"{seed} {name} {mode}")
+            chosen = power.choose(recording.disk, mode, chance, most, more)
+            chance.shuffle(chosen)
+            end = time.monotonic() + seconds
+            counts.append(power.look(recording, mode, chosen, seed, until=lambda end=end: time.monotonic() > end))
+    _report(counts, seed)
+    return counts
+
+
+def _report(counts: list[Count], seed: str) -> None:
+    rows = tuple(
+        {
+            "operation": one.case,
+            "mode": one.mode,
+            "recorded changes": str(one.lines),
+            "images": str(one.images),
+            "violations": str(len(one.problems)),
+        }
+        for one in counts
+    )
+    images = {f"images, {mode}": sum(one.images for one in counts if one.mode == mode) for mode in MODES}
+    report.write(
+        report.Report(
+            part="power-loss",
+            attacks=("P1", "P2", "P3", "P4", "P5", "P9", "I1", "I2", "I7"),
+            how=HOW,
+            counts={"operations": len({one.case for one in counts}), **images},
+            seeds=seed,
+            violations=sum(len(one.problems) for one in counts),
+            seconds=round(sum(one.seconds for one in counts), 1),
+            rows=rows,
+        )
+    )
+
+
+def nothing(counts: list[Count]) -> None:
+    problems = [problem for one in counts for problem in one.problems]
+    assert not problems, "\n".join([f"{len(problems)} violations", *problems[:5]])
+
+
+def test_a_run_and_a_landing_survive_a_power_loss(tmp_path: Path) -> None:
+    nothing(sweep(("run", "land"), tmp_path, most=6, more=3, seconds=20))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("case", CASES)
+def test_every_operation_survives_a_power_loss_at_any_moment(case: str, tmp_path: Path) -> None:
+    """Images of one operation alone; `test_all_operations` counts them together for the report."""
+    seconds = float(os.environ.get("SMITHERS_POWER_SECONDS", "120"))
+    nothing(sweep((case,), tmp_path, most=2000, more=500, seconds=seconds))
+
+
+# -- the judge can say no
+
+
+@pytest.fixture(scope="module")
+def landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    before = dict(os.environ)
+    yield power.make(CASES["land"], tmp_path_factory.mktemp("power") / "land")
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def without(recording: Recording, flushes: str) -> Recording:
+    """The recording of a program that never flushes what has `flushes` in its path."""
+    lines = [Line("none") if _is_flush(line) and flushes in line.path else line for line in recording.disk.lines]
+    return Recording(recording.case, Disk(recording.base, lines), recording.marks, recording.result, recording.top)
+
+
+def _is_flush(line: Line) -> bool:
+    return line.op in ("fsync", "fdatasync")
+
+
+def judged(recording: Recording, name: str, doctored: str = "") -> list[str]:
+    at = int(name.split(":")[1])
+    found = power.examine(recording, Image(name, recording.disk.image(name), at, at), doctored)
+    return [str(problem) for problem in found["problems"]]
+
+
+def test_a_program_that_flushes_nothing_is_found_out(landing: Recording) -> None:
+    end = len(landing.disk.lines)
+    careless = without(landing, "")
+    assert "P1" in judged(careless, f"strict:{end}:none")[0]
+    assert judged(careless, f"ext4:{end}:{careless.disk.reach(end)}:none")
+    assert not judged(landing, f"strict:{end}:none")
+
+
+def test_a_program_that_does_not_flush_the_folders_of_its_refs_is_found_out(landing: Recording) -> None:
+    end = len(landing.disk.lines)
+    careless = without(landing, "refs")
+    assert "P1" in judged(careless, f"strict:{end}:none")[0]
+
+
+def test_a_program_that_does_not_look_after_a_start_of_the_machine_is_found_out(landing: Recording) -> None:
+    torn = next(at for at, line in enumerate(landing.disk.lines) if line.path.endswith("commondir") and line.data)
+    name = f"ext4:{torn + 1}:{landing.disk.reach(torn + 1)}:none"
+    assert not judged(landing, name)
+    assert judged(landing, name, "reboot")
