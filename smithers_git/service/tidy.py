@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from smithers_git.edge.git import ref_lock, worktree
+from smithers_git.edge.git import ref_lock, user_locks, worktree
 from smithers_git.edge.git.worktree import WorktreeInfo
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import GitError, SmithersError
@@ -56,6 +56,8 @@ def folded(project: Project) -> Iterator[Finding]:
 def locks(project: Project, *, fix: bool) -> Iterator[Finding]:
     """Locks that a killed process left beside our refs, and old ones of the user's git."""
     common, found = project.repository.common_dir, 0
+    if fix:
+        user_locks.clear(common, project.worktree)
     for place in (OURS, BRANCHES):
         for path in sorted((common / place).rglob("*.lock")):
             if _age(project, path) < ref_lock.STALE:

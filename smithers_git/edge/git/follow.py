@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shlex import quote
 from typing import Final
 
-from smithers_git.edge.git import worktree
+from smithers_git.edge.git import user_locks, worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import complaint, failure, storage_errors
 from smithers_git.edge.git.durable import flush, flush_all, sync_objects
+from smithers_git.edge.git.follow_words import by_hand, complete, some
 from smithers_git.edge.git.heal import heal
 from smithers_git.edge.git.records import record
 from smithers_git.edge.git.repository import Repository
@@ -62,7 +62,9 @@ def move(repo: Repository, branch_ref: str, before: str | None, commit: str, mes
     at = holders[0] if holders else repo.checkout  # git writes the reflog of HEAD of the worktree that it runs in
     if before is not None:
         sync_objects(at, commit, before)
-    done = at.try_git("update-ref", "-m", message, branch_ref, commit, before or _NOTHING)
+    user_locks.clear(repo.common_dir, at.path)
+    with user_locks.noted(repo.common_dir, [repo.common_dir / f"{branch_ref}.lock", at.git_dir / "HEAD.lock"]):
+        done = at.try_git("update-ref", "-m", message, branch_ref, commit, before or _NOTHING)
     if not done.code:
         flush((repo.common_dir / branch_ref).parent)
         return
@@ -158,12 +160,12 @@ def _obstacle(checkout: Checkout, old: str, new: str) -> str | None:
         private = _private(checkout, Path(folder, "index"))
         look = _look(private, old, new)
         if look.staged:
-            return f"changes are staged there in {_some(look.staged)}: commit them first, git -C {path} commit"
+            return f"changes are staged there in {some(look.staged)}: commit them first, git -C {path} commit"
         if look.changed:
-            return f"there are uncommitted changes in {_some(look.changed)}: commit them first, git -C {path} commit -a"
+            return f"there are uncommitted changes in {some(look.changed)}: commit them first, git -C {path} commit -a"
         in_way = _in_the_way(private, look.added, old)
         if in_way:
-            return f"untracked files are in the way there: move {_some(in_way)} out of {path}"
+            return f"untracked files are in the way there: move {some(in_way)} out of {path}"
         # git's own word on it: it knows more cases than we, say a submodule that becomes a folder.
         done = private.try_git("read-tree", "-n", "-m", "-u", old, new, env=_QUIET)
         if done.code:
@@ -180,6 +182,7 @@ def _unfinished(checkout: Checkout) -> str | None:
 
 def _locked(checkout: Checkout, patience: float) -> str | None:
     """Whether somebody holds the lock of the index for longer than `patience`, in seconds."""
+    user_locks.clear(checkout.common_dir, checkout.path)
     lock = checkout.git_dir / "index.lock"
     began = time.monotonic()
     while lock.exists():
@@ -223,11 +226,6 @@ def _look(checkout: Checkout, old: str, new: str) -> _Look:
 
 def _paths(checkout: Checkout, *args: str) -> list[str]:
     return [name for name in checkout.git(*args, env=_QUIET).split("\0") if name]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _in_the_way(checkout: Checkout, added: Iterable[str], old: str) -> list[str]:
@@ -283,30 +281,31 @@ def follow(checkout: Checkout, old: str, new: str) -> str | None:
     try:
         return _follow(checkout, old, new)
     except (GitError, StorageError) as error:
-        return f"{error.message}: mend that, then {_complete(checkout, old, new)}"
+        return f"{error.message}: mend that, then {complete(checkout, old, new)}"
 
 
 @storage_errors
 def _follow(checkout: Checkout, old: str, new: str) -> str | None:
     path = checkout.path
     if not path.is_dir():
-        return f"that folder is missing; when it is back: {_complete(checkout, old, new)}"
+        return f"that folder is missing; when it is back: {complete(checkout, old, new)}"
     why = _unfinished(checkout) or _locked(checkout, _LONG)
     if why is not None:
-        return f"{why}; then {_complete(checkout, old, new)}"
+        return f"{why}; then {complete(checkout, old, new)}"
     look = _look(checkout, old, new)
     if not look.behind and (not look.between or set(look.between) - set(look.staged)):
         return None  # the index is written last and at once, so all is done; the user may have gone on since
     if look.staged:
-        return f"changes are staged there in {_some(look.staged)}: {_by_hand(checkout, old, new, look.staged)}"
+        return f"changes are staged there in {some(look.staged)}: {by_hand(checkout, old, new, look.staged)}"
     foreign = [name for name in look.changed if name in set(look.between)]
-    left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
-    if left:
-        return f"{_some(left)} there is yours: {_by_hand(checkout, old, new, left)}"
-    done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
+    with user_locks.noted(checkout.common_dir, [checkout.git_dir / "index.lock"]):
+        left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
+        if left:
+            return f"{some(left)} there is yours: {by_hand(checkout, old, new, left)}"
+        done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
     if done.code:
         said = complaint(os.fsdecode(done.stderr))
-        return f"git refuses ({said}): mend that, then {_complete(checkout, old, new)}"
+        return f"git refuses ({said}): mend that, then {complete(checkout, old, new)}"
     _flush(checkout, look.between)
     return _shortfall(checkout, old, new)
 
@@ -375,24 +374,5 @@ def _shortfall(checkout: Checkout, old: str, new: str) -> str | None:
     gone = _paths(checkout, *compare[:-2], "--diff-filter=D", "--ignore-submodules=all", old, new)
     wrong += [name for name in gone if os.path.lexists(checkout.path / name) and not _is_folder(checkout.path / name)]
     if wrong:
-        return f"{_some(wrong)} could not be written or removed there: see git -C {checkout.path} status"
+        return f"{some(wrong)} could not be written or removed there: see git -C {checkout.path} status"
     return None
-
-
-def _complete(checkout: Checkout, old: str, new: str) -> str:
-    return f"git -C {quote(str(checkout.path))} read-tree -m -u {old} {new}"
-
-
-def _by_hand(checkout: Checkout, old: str, new: str, names: list[str]) -> str:
-    """Commands that keep the user's `names`, and then follow."""
-    git = f"git -C {quote(str(checkout.path))}"
-    known = [quote(name) for name in names if checkout.resolve(f"{old}:{name}")]
-    aside = [name for name in names if not checkout.resolve(f"{old}:{name}") and (checkout.path / name).exists()]
-    steps = [f"mv {quote(str(checkout.path / name))} {quote(str(checkout.path / name) + '.mine')}" for name in aside]
-    if known:
-        files = " ".join(known)
-        steps += [f"{git} diff --binary {old} -- {files} > mine.patch", f"{git} checkout {old} -- {files}"]
-    steps.append(_complete(checkout, old, new))
-    if known:
-        steps.append(f"{git} apply --3way - < mine.patch")
-    return " && ".join(steps)
