@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills release-fixture lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills stateful release-fixture lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,10 @@ kills: $(WHEEL)  ## kill -9 KILLS engines at random moments, with all else that 
 
 release-fixture: $(WHEEL)  ## write the repository that later versions have to read (NAME=VERSION)
 	$(BIN)/python tests/reliability/releases/write.py $(NAME)
+
+stateful: $(WHEEL)  ## EXAMPLES of any commands in any order, held to a model; SEED=17: the same ones again
+	SMITHERS_TEST_EXAMPLES=$(or $(EXAMPLES),2000) $(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) \
+		$(BIN)/pytest -m soak tests/reliability/test_stateful.py
 
 lock: $(READY)  ## renew requirements.lock: names, versions and hashes only
 	$(BIN)/python -m pip install --quiet uv

@@ -80,7 +80,7 @@ def _outputs_stand(repo: Path, run: str, frames: list[Frame]) -> None:
 
 
 def _goes_on(event: ev.Event) -> bool:
-    """Whether an attempt ended whose files the next one finds: it failed, or its engine told it to stop (a full disk)."""
+    """Whether an attempt ended whose files the next one finds: it failed, or was told to stop, as the disk is full."""
     told = isinstance(event, ev.TaskInterrupted) and event.next.endswith("on the files as it left them")
     return told or isinstance(event, ev.TaskFailed)
 

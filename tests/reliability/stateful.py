@@ -12,14 +12,13 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from kit import proofs, repos, runs
 from kit.repos import git
 from reliability.stateful_model import STEPS, Facts, comes_to, write_flow
-from reliability.stateful_world import Said, Seen, World, smithers
+from reliability.stateful_world import Frame, Said, Seen, World, smithers
 
 from smithers_git.edge.git.usage import reachable
 
@@ -80,9 +79,10 @@ class Machine(RuleBasedStateMachine):
             if new.tip == old.tip or run == rewound:
                 continue
             assert new.frames[: len(old.frames)] == old.frames, f"{run} lost frames\n{said}"
+            again = _taken_back(new.frames[len(old.frames) :])
             for key, blob in old.outputs.items():
-                taken_back = key not in new.facts.done or _reset(new.frames[len(old.frames) :], key)
-                assert taken_back or new.outputs[key] == blob, f"the output of {key} of {run} changed"
+                back = key not in new.facts.done or {key[0], f"{key[0]}@{key[1]}"} & again
+                assert back or new.outputs[key] == blob, f"the output of {key} of {run} changed"
         self._screens()
 
     def _screens(self) -> None:
@@ -103,7 +103,10 @@ class Machine(RuleBasedStateMachine):
 
     def driven(self, run: str, wanted: Facts, said: Said) -> None:
         """The run was driven by a command, and has come to where the model says."""
+        known = {frame.commit for seen in self.seen.values() for frame in seen.frames}
         self.look(said=said)
+        fresh = [frame for frame in self.seen[run].frames if frame.commit not in known]
+        assert not _taken_back(fresh), f"steps were taken back: {said}"
         found = self.seen[run].facts
         assert (found.end, found.done, found.waiting) == (wanted.end, wanted.done, wanted.waiting), f"{run}: {said}"
         assert not found.running
@@ -453,7 +456,7 @@ class Machine(RuleBasedStateMachine):
         return [git(self.repo, "hash-object", str(path)) for path in self.spaces.rglob("hand-*.txt")]
 
 
-def _reset(frames: list[Any], key: tuple[str, int]) -> bool:
-    """Whether these frames take back what `key` was."""
+def _taken_back(frames: list[Frame]) -> set[str]:
+    """What these frames take back, to be done again: `NODE@ITERATION`, or `NODE` for all its iterations."""
     events = [event for frame in frames for event in frame.events if event["type"] == "task.reset"]
-    return any({key[0], f"{key[0]}@{key[1]}"} & set(event["nodes"]) for event in events)
+    return {name for event in events for name in event["nodes"]}

@@ -15,8 +15,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from kit.repos import git
 from reliability import report
 from reliability.stateful import Machine
+
+from smithers_git.core import events as ev
+from smithers_git.core.state import State
+from smithers_git.edge.git import follow
+from smithers_git.edge.index import Index
+from smithers_git.service import recover, travel
 
 
 def _run(folder: Path, examples: int, steps: int) -> None:
@@ -57,6 +64,64 @@ def _report(tally: Counter[str], number: int, seconds: float, violations: int) -
 
 def test_a_few_examples_of_any_commands_in_any_order(tmp_path: Path) -> None:
     _run(tmp_path / "repos", 8, 15)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine to be turned by hand, after its first run."""
+
+    class Here(Machine):
+        root, tally = tmp_path / "repos", Counter[str]()
+
+    found = Here()
+    found.branch()
+    found.first("ship")
+    return found
+
+
+def test_a_rewind_that_drops_its_tail_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(travel, "_keep_tail", lambda *_: "refs/smithers/rewound/run1/1")
+    with pytest.raises(AssertionError, match="the tail is kept"):
+        machine.rewind(n=0, frame=1)
+
+
+def test_a_rewind_that_leaves_the_files_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(travel, "_put_back", lambda *_: [])
+    with pytest.raises(AssertionError):
+        machine.rewind(n=0, frame=1)
+
+
+def test_a_second_decision_that_counts_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(State, "waiting", lambda self: [*self.approvals])
+    with pytest.raises(AssertionError):
+        machine.decide(n=0, verb="approve")
+
+
+def test_a_step_that_is_done_again_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = ev.TaskReset(nodes=["a@0"])
+    monkeypatch.setattr(recover, "examine", lambda *_: recover.Recovery(events=[again]))
+    machine.decide(n=0, verb="approve")
+    with pytest.raises(AssertionError):
+        machine.resume(n=0)
+
+
+def test_an_index_that_forgets_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Index, "record", lambda *_: True)
+    with pytest.raises(AssertionError):
+        machine.signal(n=0)
+
+
+def test_a_landing_that_also_moves_another_branch_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def move(repository: object, target: str, *told: str) -> None:
+        whole(repository, target, *told)
+        git(machine.repo, "branch", "-f", "other", "main")
+
+    whole = follow.move
+    machine.decide(n=0, verb="approve")
+    machine.resume(n=0)
+    monkeypatch.setattr(follow, "move", move)
+    with pytest.raises(AssertionError, match="changed besides the target"):
+        machine.land(n=0, onto="main", gate="true")
 
 
 @pytest.mark.soak
