@@ -215,9 +215,11 @@ def _branch(world: World) -> None:
 
 def _landed(world: World) -> None:
     before = repos.git(world.repo, "rev-parse", "fix~1")
-    assert world.smithers(*_LAND, "--json").json["landed"] is True
+    said = world.smithers(*_LAND, "--json")
+    assert said.json["landed"] is True
     assert world.smithers("verify", f"{before}..main", "--strict", "--json").json["ok"] is True
-    assert repos.git(world.repo, "status", "--porcelain") == ""
+    left = repos.git(world.repo, "status", "--porcelain")
+    assert not left, f"the checkout did not follow: {left}; {said.err}"
 
 
 # -- upkeep
@@ -254,6 +256,17 @@ def _installed(world: World) -> None:
     world.smithers(*_HOOKS)
 
 
+def _fresh(world: World) -> None:
+    """Nobody has a folder of hooks."""
+    world.make()
+    assert not (world.repo / ".git/hooks").exists()
+
+
+def _fresh_installed(world: World) -> None:
+    _fresh(world)
+    world.smithers(*_HOOKS)
+
+
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -281,6 +294,8 @@ OPERATIONS = {
         Operation("reindex", _finished, ("reindex",), _again("reindex")),
         Operation("hooks-install", _hooked, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
         Operation("hooks-uninstall", _installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),
+        Operation("hooks-install-first", _fresh, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
+        Operation("hooks-uninstall-last", _fresh_installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),
         Operation("init", World.make, _INIT, _again(*_INIT), allowed=r"repo/\.smithers(/.*)?"),
     )
 }  # fmt: skip

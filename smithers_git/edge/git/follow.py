@@ -292,17 +292,25 @@ def _follow(checkout: Checkout, old: str, new: str) -> str | None:
     why = _unfinished(checkout) or _locked(checkout, _LONG)
     if why is not None:
         return f"{why}; then {complete(checkout, old, new)}"
+    about = f"{path} {old} {new}"
+    if user_locks.cut_off(checkout.common_dir, about):
+        take_up(checkout, old, new)
+    user_locks.forget(checkout.common_dir)
+    with user_locks.noted(checkout.common_dir, [checkout.git_dir / "index.lock"], about):
+        return _advance(checkout, old, new)
+
+
+def _advance(checkout: Checkout, old: str, new: str) -> str | None:
     look = _look(checkout, old, new)
     if not look.behind and (not look.between or set(look.between) - set(look.staged)):
         return None  # the index is written last and at once, so all is done; the user may have gone on since
     if look.staged:
         return f"changes are staged there in {some(look.staged)}: {by_hand(checkout, old, new, look.staged)}"
     foreign = [name for name in look.changed if name in set(look.between)]
-    with user_locks.noted(checkout.common_dir, [checkout.git_dir / "index.lock"]):
-        left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
-        if left:
-            return f"{some(left)} there is yours: {by_hand(checkout, old, new, left)}"
-        done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
+    left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
+    if left:
+        return f"{some(left)} there is yours: {by_hand(checkout, old, new, left)}"
+    done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
     if done.code:
         said = complaint(os.fsdecode(done.stderr))
         return f"git refuses ({said}): mend that, then {complete(checkout, old, new)}"
@@ -319,11 +327,13 @@ def _flush(checkout: Checkout, names: list[str]) -> None:
 
 
 def take_up(checkout: Checkout, old: str, new: str) -> None:
-    """Write anew what a power loss left half-written of a `follow`; to be called before it, if the machine went down.
+    """Write anew what a power loss or a kill left half-written of a `follow`; to be called before it in such a case.
 
     Whatever else is wrong there, `follow` says.
     """
-    with suppress(GitError, StorageError):
+    lock = checkout.git_dir / "index.lock"
+    about = f"{checkout.path} {old} {new}"
+    with suppress(GitError, StorageError), user_locks.noted(checkout.common_dir, [lock], about):
         heal(checkout, new, _paths(checkout, "diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final, Literal
 
@@ -59,9 +58,9 @@ def install(repo: Repository, shim: Path, name: str) -> Literal["installed", "ch
     path, kept = place / name, place / (name + hook.KEPT)
     whose = holder(place, name)
     if not place.is_dir():
-        place.mkdir(parents=True)
         repo.smithers_dir.mkdir(exist_ok=True)
-        (repo.smithers_dir / _MADE).write_text(str(place), "utf-8")
+        (repo.smithers_dir / _MADE).write_text(str(place), "utf-8")  # first: a folder that nobody claims stays for ever
+        place.mkdir(parents=True)
     if whose == "other":
         if os.path.lexists(kept) and not (kept.lstat().st_ino == path.lstat().st_ino):
             raise HookError(f"{kept} is in the way: an older hook is kept there", hint="look at both, and remove one")
@@ -75,12 +74,14 @@ def install(repo: Repository, shim: Path, name: str) -> Literal["installed", "ch
         ("@EVENT@", name),
     ):
         text = text.replace(mark, shlex.quote(value))
-    handle, draft = tempfile.mkstemp(prefix=f".{name}-", dir=place)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(draft).chmod(0o755)
-    flush(Path(draft))  # git would run an empty hook as one that has nothing against it
-    Path(draft).replace(path)
+    draft = _draft(place, name)
+    try:
+        draft.write_text(text, "utf-8")  # over what one left who was killed here
+        draft.chmod(0o755)
+        flush(draft)  # git would run an empty hook as one that has nothing against it
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
     flush(place)
     return "renewed" if whose == "smithers" else "chained" if os.path.lexists(kept) else "installed"
 
@@ -93,17 +94,30 @@ def uninstall(repo: Repository, name: str) -> Literal["removed", "restored"] | N
     """
     place = folder(repo)
     path, kept = place / name, place / (name + hook.KEPT)
-    if holder(place, name) != "smithers":
-        return None
-    if os.path.lexists(kept):
+    _draft(place, name).unlink(missing_ok=True)
+    ours = holder(place, name) == "smithers"
+    if ours and os.path.lexists(kept):
         kept.replace(path)
         return "restored"
-    path.unlink()
+    if ours:
+        path.unlink()
+    _leave(repo, place)
+    return "removed" if ours else None
+
+
+def _leave(repo: Repository, place: Path) -> None:
+    """Remove the folder of the hooks if we made it and nothing is in it; also what an `uninstall` left that died."""
     made = repo.smithers_dir / _MADE
-    if made.is_file() and made.read_text("utf-8") == str(place) and not any(place.iterdir()):
+    if not made.is_file() or made.read_text("utf-8") != str(place):
+        return
+    if place.is_dir() and not any(place.iterdir()):
         place.rmdir()
+    if not place.is_dir():
         made.unlink()
-    return "removed"
+
+
+def _draft(place: Path, name: str) -> Path:
+    return place / f".{name}.smithers-new"
 
 
 def kept(place: Path, name: str) -> bool:

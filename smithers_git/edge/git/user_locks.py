@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from smithers_git.edge.git.restore import git_works_in
 from smithers_git.edge.lock import FileLock, holding, is_held
@@ -23,10 +23,10 @@ _ORPHAN: Final = 5.0
 
 
 @contextmanager
-def noted(common_dir: Path, locks: Iterable[Path]) -> Iterator[None]:
-    """Run git commands that take these locks within a `with` block."""
+def noted(common_dir: Path, locks: Iterable[Path], about: str = "") -> Iterator[None]:
+    """Run git commands that take these locks within a `with` block. `about` says what they do, for `cut_off`."""
     lock = FileLock(_folder(common_dir) / f"{os.getpid()}-{threading.get_ident()}.lock")
-    lock.acquire(_PATIENCE, {"locks": {str(path): _identity(path) for path in locks}})
+    lock.acquire(_PATIENCE, {"locks": {str(path): _identity(path) for path in locks}, "about": about})
     try:
         yield
     finally:
@@ -40,24 +40,37 @@ def clear(common_dir: Path, folder: Path) -> None:
     Not one that was there before they came, nor while a git works in `folder`, the checkout; and none where the system
     does not tell what works there.
     """
-    notes = sorted(_folder(common_dir).glob("*.lock"))
-    if not notes or not Path("/proc/self/fd").is_dir():
+    if not _dead(common_dir) or not Path("/proc/self/fd").is_dir():
         return
     with holding(common_dir / "smithers" / "locks" / "user-locks.lock", _PATIENCE):
-        for note in notes:
-            if is_held(note) or not note.exists():
-                continue
-            until = time.monotonic() + _ORPHAN
-            while git_works_in(folder):
-                if time.monotonic() > until:
-                    return
-                time.sleep(0.02)
-            left = (FileLock(note).holder() or {}).get("locks", {})
-            for name, before in left.items():
-                path = Path(name)
-                if path.name.endswith(".lock") and _identity(path) not in (None, before):
-                    path.unlink(missing_ok=True)
-            note.unlink(missing_ok=True)
+        until = time.monotonic() + _ORPHAN
+        while git_works_in(folder):
+            if time.monotonic() > until:
+                return
+            time.sleep(0.02)
+        for note, said in _dead(common_dir).items():
+            for name, before in said.get("locks", {}).items():
+                if name.endswith(".lock") and _identity(Path(name)) not in (None, before):
+                    Path(name).unlink(missing_ok=True)
+            if not said.get("about"):
+                note.unlink(missing_ok=True)
+
+
+def cut_off(common_dir: Path, about: str) -> bool:
+    """Whether a dead process was at `about`, by its own note. To be forgotten with `forget` when that is mended."""
+    return any(said.get("about") == about for said in _dead(common_dir).values())
+
+
+def forget(common_dir: Path) -> None:
+    """Forget what dead processes were at; their locks are gone by `clear`."""
+    for note in _dead(common_dir):
+        note.unlink(missing_ok=True)
+
+
+def _dead(common_dir: Path) -> dict[Path, dict[str, Any]]:
+    """The notes of dead processes."""
+    notes = sorted(_folder(common_dir).glob("*.lock"))
+    return {note: FileLock(note).holder() or {} for note in notes if note.exists() and not is_held(note)}
 
 
 def _folder(common_dir: Path) -> Path:
