@@ -134,6 +134,14 @@ def is_held(path: Path) -> bool:
         os.close(fd)
 
 
+def hold(fd: int, path: Path) -> bool:
+    """Lock the open file `fd` for as long as it is open; whether that was free, and is still the file at `path`.
+
+    For a file that means something by itself and goes when its owner is done with it.
+    """
+    return _flock(fd, fcntl.LOCK_EX) and _same_file(fd, path)
+
+
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

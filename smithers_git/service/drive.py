@@ -137,10 +137,11 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None
     engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
     if drive.reason is not None:
         engine.interrupt(drive.reason)
-    with closing(engine.admission):
-        engine.run()
-    if engine.parked is None:
-        engine.packer.finish()
+    with closing(engine.packer):
+        with closing(engine.admission):
+            engine.run()
+        if engine.parked is None:
+            engine.packer.finish()
 
 
 def _source(project: Project, chain: Chain, resume: Resume) -> Source:

@@ -65,7 +65,7 @@ class Engine:
         self.dispatcher = Dispatcher(project, chain, source)
         self.performer = Performer(project, chain.run, watcher.noted)
         self.watcher = watcher
-        self.packer = Packer(project, watcher.noted)
+        self.packer = Packer(project, chain, watcher.noted)
         self.purse = Purse(project)
         self.admission = Admission(project, chain, watcher.noted)
         self.announcer = Announcer(project, watcher.noted)

@@ -120,6 +120,10 @@ class Chain:
             raise RunNotFound(f"there is no run {run!r} in this repository", hint="smithers ps --all lists the runs")
         return chain
 
+    def write_through(self, objects: Objects) -> None:
+        """Write and read through these objects, of the same repository, from now on."""
+        self.objects = self.tree.objects = objects
+
     def reload(self) -> bool:
         """Catch up with the ref; returns whether it had moved. What was added and not committed is dropped.
 

@@ -1,4 +1,4 @@
-"""When to pack what smithers wrote: quietly, beside the run, and at its end."""
+"""When to settle and pack what smithers wrote: quietly, beside the run, and at its end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from smithers_git.edge.git.pack import consolidate, crowded, pack, pack_reachable
+from smithers_git.edge.git.journal import Segment
+from smithers_git.edge.git.pack import consolidate, crowded, pack, pack_reachable, remember
 from smithers_git.errors import GitError, StorageError
 from smithers_git.names import BRANCHES
+from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
 
 OFTEN: Final = 2048
@@ -16,45 +18,79 @@ OFTEN: Final = 2048
 
 
 class Packer:
-    """Packs for one engine. git does the work in a process of its own (50 us an object), so the run does not wait.
+    """Settles the journal and packs for one engine, which writes its frames through it from now on, until `close`.
 
     A repository that cannot be packed is the user's to mend, not a reason for a run to fail: `noted` is told, once.
     """
 
-    def __init__(self, project: Project, noted: Callable[[str], None]) -> None:
+    def __init__(self, project: Project, chain: Chain, noted: Callable[[str], None]) -> None:
         self._project = project
+        self._chain = chain
         self._noted = noted
         self._thread: threading.Thread | None = None
         self._works = True
+        self._journal = project.journaled(chain.run)
+        if self._journal is not None:
+            chain.write_through(self._journal)
 
     def look(self) -> None:
-        """Begin to pack if there is enough to pack and nobody does it already."""
-        written = self._project.objects.written
-        if len(written) < OFTEN or not self._works or (self._thread is not None and self._thread.is_alive()):
+        """Begin if there is enough to do and nobody does it already."""
+        if self._thread is not None and self._thread.is_alive():
             return
-        names = list(written)
-        del written[: len(names)]
-        self._begin(lambda common_dir: pack(common_dir, names))
+        segment = self._journal.turn() if self._journal is not None else None
+        if segment is not None:
+            self._begin(lambda: self._settle(segment))
+            return
+        written = self._written()
+        if len(written) >= OFTEN and self._works:
+            names = list(written)
+            del written[: len(names)]
+            self._begin(lambda: self._pack(lambda common_dir: pack(common_dir, names)))
 
     def finish(self) -> None:
-        """At the end of a run: pack what is loose of ours, if loose objects pile up, and wait for it."""
+        """At the end of a run: settle the journal, pack what is loose of ours, if it piles up, and wait for it."""
         if self._thread is not None:
             self._thread.join()
+        segment = self._journal.last() if self._journal is not None else None
+        if segment is not None:
+            self._settle(segment)
         project = self._project
-        written = list(project.objects.written)
+        written = list(self._written())
         if self._works and written and crowded(project.repository.common_dir):
-            project.objects.written.clear()
-            self._begin(lambda common_dir: pack(common_dir, written)).join()
-        if self._works and written and crowded(project.repository.common_dir):
+            self._written().clear()
+            self._pack(lambda common_dir: pack(common_dir, written))
+        if self._works and (written or segment is not None) and crowded(project.repository.common_dir):
             refs = project.objects.refs("refs/")
             ours = {tip for name, tip in refs.items() if name.startswith(("refs/smithers/", BRANCHES))}
             theirs = {tip for name, tip in refs.items() if name.startswith("refs/heads/")} - ours
-            self._begin(lambda common_dir: pack_reachable(common_dir, sorted(ours), sorted(theirs))).join()
+            self._pack(lambda common_dir: pack_reachable(common_dir, sorted(ours), sorted(theirs)))
 
-    def _begin(self, work: Callable[..., None]) -> threading.Thread:
-        self._thread = threading.Thread(target=self._pack, args=(work,), name="smithers packing", daemon=True)
+    def close(self) -> None:
+        """Let go of the journal; what it still holds is settled by whoever opens the repository next."""
+        if self._thread is not None:
+            self._thread.join()
+        segment = self._journal.last() if self._journal is not None else None
+        if segment is not None:
+            segment.close()
+        self._chain.write_through(self._project.objects)
+
+    def _written(self) -> list[str]:
+        # Without flushes, for measurements, frames are in no journal and among what was written.
+        return (self._project.objects if self._journal is None or self._journal.sync else self._journal).written
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        self._thread = threading.Thread(target=work, name="smithers packing", daemon=True)
         self._thread.start()
-        return self._thread
+
+    def _settle(self, segment: Segment) -> None:
+        try:
+            made = segment.settle()
+        except StorageError as error:
+            segment.close()
+            self._complain(error)
+            return
+        if made is not None:
+            self._pack(lambda common_dir: remember(common_dir, made))
 
     def _pack(self, work: Callable[..., None]) -> None:
         common_dir, lock = self._project.repository.common_dir, self._project.lock("packing")
@@ -63,7 +99,11 @@ class Packer:
                 work(common_dir)
                 consolidate(common_dir)
         except (GitError, StorageError) as error:
-            self._works = False
-            self._noted(f"what smithers wrote could not be packed: {error.message}; {error.hint}")
+            self._complain(error)
         finally:
             lock.release()
+
+    def _complain(self, error: GitError | StorageError) -> None:
+        if self._works:
+            self._noted(f"what smithers wrote could not be packed: {error.message}; {error.hint}")
+        self._works = False

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
     from smithers_git.core.redact import Redactor
     from smithers_git.core.settings import Settings
     from smithers_git.core.state import State
+    from smithers_git.edge.git.journaled import Journaled
     from smithers_git.edge.process import Exit, Launch, Started
     from smithers_git.service.crew import Crew
     from smithers_git.service.frames import Chain
@@ -76,6 +77,15 @@ class Project:
     @cached_property
     def objects(self) -> Objects:
         return Objects(self.repository.common_dir)
+
+    def journaled(self, run: str) -> Journaled | None:
+        """The objects as the one owner of a run writes its frames, for its thread; None: the ordinary way."""
+        from smithers_git.edge.git.journaled import Journaled
+
+        if not isinstance(self.objects, Objects):  # a test's, which has no disk
+            return None
+        made = Journaled(self.repository.common_dir, run, run_ref(run), sync=self.objects.sync)
+        return made if made.is_usable else None
 
     @cached_property
     def index(self) -> Index:

@@ -23,7 +23,7 @@ class FrameTree:
     """
 
     def __init__(self, objects: Objects, root: str | None = None) -> None:
-        self._objects = objects
+        self.objects = objects
         self._root = _Folder(objects.read_tree(root) if root else {})
         self._written = root
 
@@ -51,7 +51,7 @@ class FrameTree:
     def write(self) -> str:
         """Write every changed folder, deepest first; returns the id of the root tree."""
         if self._root.dirty or self._written is None:
-            self._written = self._write(self._root) or self._objects.write_tree({})
+            self._written = self._write(self._root) or self.objects.write_tree({})
         return self._written
 
     @staticmethod
@@ -69,7 +69,7 @@ class FrameTree:
             if inner is None:
                 entry = folder.entries.get(name)
                 if entry is not None and entry.mode == TREE:
-                    inner = _Folder(self._objects.read_tree(entry.oid))
+                    inner = _Folder(self.objects.read_tree(entry.oid))
                 elif make:
                     folder.entries.pop(name, None)
                     inner = _Folder({})
@@ -89,4 +89,4 @@ class FrameTree:
                 else:
                     folder.entries[name] = Entry(TREE, oid)
         folder.dirty = False
-        return self._objects.write_tree(folder.entries) if folder.entries else None
+        return self.objects.write_tree(folder.entries) if folder.entries else None

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import pygit2
 from pygit2.enums import ObjectType
 
-from smithers_git.edge.git import ref_lock
+from smithers_git.edge.git import journal, loose, ref_file, ref_lock
 from smithers_git.edge.git.command import complaint, try_git
 from smithers_git.edge.git.durable import flush
 from smithers_git.errors import (
@@ -41,8 +41,9 @@ _TRIES: Final = 10
 """`git gc` and `git prune-packed` remove the folder of a loose object while libgit2 is about to rename one into it
 (seen once in 12,000 writes beside a packing git; libgit2 1.9 does not make the folder again, git does)."""
 
-_PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
-"""Seconds between looks at a locked ref; together longer than `ref_lock.STALE`."""
+_PAUSES: Final = ref_lock.PAUSES
+
+_KINDS: Final = {"blob": ObjectType.BLOB, "tree": ObjectType.TREE, "commit": ObjectType.COMMIT}
 
 _DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EIO}
 _DISK_WORDS: Final = ("read-only file system", "permission denied", "input/output error")
@@ -105,32 +106,36 @@ class Objects:
         except pygit2.GitError as error:
             raise RepositoryError(f"{git_dir} cannot be opened: {error}", hint="run smithers doctor") from error
         self._git_dir = git_dir
-        self._sync = sync
-        self._loose = f"{git_dir}/objects/"
+        self.sync = sync
+        self._loose = f"{git_dir}/objects"
         self.written: list[str] = []
         """Ids of the loose objects that this process wrote and has not packed yet."""
+        self._new_folder = False
+        journal.recover(git_dir, self)
 
     # -- objects
 
     def write_blob(self, data: bytes) -> str:
-        return self._write(ObjectType.BLOB, data)
+        return self._write("blob", data)
 
     def write_tree(self, entries: Mapping[str, Entry]) -> str:
         """A tree of `entries`, in git's own order (a folder sorts as if its name ended in a slash)."""
         rows = sorted([_row(name, mode, oid) for name, (mode, oid) in entries.items()])
-        return self._write(ObjectType.TREE, b"".join([data for _, data in rows]))
+        return self._write("tree", b"".join([data for _, data in rows]))
 
     def write_commit(self, tree: str, parents: list[str], message: str, moment: int, hands: Hands | None = None) -> str:
         """A commit by smithers itself at `moment` (Unix seconds, UTC); by `hands` at their own times when given."""
         by = hands or Hands(f"{IDENTITY} {moment} +0000", f"{IDENTITY} {moment} +0000")
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
         lines += [f"author {by.author}", f"committer {by.committer}", "", message]
-        return self._write(ObjectType.COMMIT, "\n".join(lines).encode())
+        return self._write("commit", "\n".join(lines).encode())
 
-    def _write(self, kind: ObjectType, data: bytes) -> str:
+    def _write(self, kind: str, data: bytes) -> str:
+        # libgit2 flushes the object and its folder, but not the name of a folder that it makes.
+        self._new_folder |= not os.path.isdir(f"{self._loose}/{loose.make(kind, data).oid[:2]}")  # noqa: PTH112
         for left in reversed(range(_TRIES)):
             try:
-                oid = str(self._repo.write(kind, data))
+                oid = str(self._repo.write(_KINDS[kind], data))
             except (pygit2.GitError, OSError) as error:
                 if _is_disk(error):
                     raise _storage(error, "an object could not be written") from error
@@ -187,12 +192,14 @@ class Objects:
             self._refuse_torn(oid)
             return self._repo[oid]
         except (KeyError, ValueError, zlib.error, pygit2.GitError) as error:
+            if journal.put_back(self._git_dir, oid):  # a `git prune` beside the frame's writer took it
+                return self._repo[oid]
             raise GitError(f"object {oid} is missing or damaged", hint="git fsck tells what is damaged") from error
 
     def _refuse_torn(self, oid: str) -> None:
         """Raise zlib.error when a loose object ends too early: libgit2 1.9.7 would read on in it for ever."""
         try:
-            with open(f"{self._loose}{oid[:2]}/{oid[2:]}", "rb", 0) as file:  # noqa: PTH123 - a Path costs 10 us
+            with open(f"{self._loose}/{oid[:2]}/{oid[2:]}", "rb", 0) as file:  # noqa: PTH123 - a Path costs 10 us
                 data = file.read()
         except OSError:
             return  # packed, or not there
@@ -214,7 +221,11 @@ class Objects:
             return None
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        return older == newer or self._repo.descendant_of(newer, older)
+        """Whether `newer` is `older` or comes from it; raises GitError when a commit between them is missing."""
+        try:
+            return older == newer or self._repo.descendant_of(newer, older)
+        except (KeyError, ValueError, pygit2.GitError) as error:
+            raise GitError(f"the history of {newer} is not whole: {error}", hint="run smithers doctor") from error
 
     # -- refs
 
@@ -240,18 +251,24 @@ class Objects:
         """
         self._change(name, expected, lambda: self._swap(name, expected, new))
 
+    def _flush_folders(self) -> None:
+        if self._new_folder and self.sync:
+            flush(Path(self._loose))
+        self._new_folder = False
+
     def _swap(self, name: str, expected: str | None, new: str) -> None:
+        self._flush_folders()
         if expected is None:
             # Not libgit2 (1.9.7): it looks whether the ref exists before it takes the lock, so of two who create one
             # the later overwrites what the other may have advanced meanwhile (seen in 2 of 10 runs of four writers).
             folder = (self._git_dir / name).parent
             folder.mkdir(parents=True, exist_ok=True)  # git does not say why it cannot
-            flushed = () if self._sync else ("-c", "core.fsync=none")
+            flushed = () if self.sync else ("-c", "core.fsync=none")
             done = try_git(self._git_dir, *flushed, "update-ref", "--no-deref", name, new, "0" * 40)
             if done.code:
                 raise ValueError(complaint(os.fsdecode(done.stderr)))
-            if self._sync:
-                flush(folder)
+            if self.sync:
+                ref_file.flush_ref(self._git_dir, name)
             return
         ref = self._repo.references[name]
         if str(ref.target) == expected:  # else it is found out below, as for every other refusal

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from smithers_git.edge.git.command import git, git_bytes
+from smithers_git.edge.git.durable import flush
 from smithers_git.errors import GitError
 
 MOST_PACKS: Final = 10
@@ -48,8 +49,14 @@ def _pack(common_dir: Path, lines: str, *options: str) -> None:
     arguments = ("pack-objects", *_PLAIN, "--non-empty", *options, "objects/pack/pack")
     made = git(common_dir, *arguments, input=lines.encode())
     if made:
-        _remember(common_dir, [*_ours(common_dir), made])
+        remember(common_dir, made)
+        flush(common_dir / "objects" / "pack")  # before loose objects go: git 2.39 flushes packs, not their names
         git(common_dir, "prune-packed", "-q")
+
+
+def remember(common_dir: Path, name: str) -> None:
+    """Note that the pack of that name is ours."""
+    _remember(common_dir, [*_ours(common_dir), name])
 
 
 def consolidate(common_dir: Path) -> None:
@@ -66,6 +73,7 @@ def consolidate(common_dir: Path) -> None:
     if not made or not _file(common_dir, made, "idx").exists():
         raise GitError("git pack-objects made no pack", hint="run smithers doctor")
     _remember(common_dir, [made])
+    flush(common_dir / "objects" / "pack")
     for name in ours:
         for ending in ("idx", "rev", "pack"):  # the index first: without it nobody looks for the pack
             if name != made:

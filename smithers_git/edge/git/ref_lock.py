@@ -16,6 +16,8 @@ from smithers_git.names import BRANCHES, OURS
 
 STALE: Final = 2.0
 """Seconds. A living process holds such a lock for less than a millisecond, or for as long as one flush takes."""
+PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
+"""Seconds between looks at a locked ref; together longer than STALE."""
 _WAIT: Final = 10.0
 
 
