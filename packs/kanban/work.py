@@ -68,6 +68,11 @@ class Pass:
         self.landing: Landing | None = brought(Landing, "land")
 
 
+def is_begun(ctx: Context[Request], id: str) -> bool:
+    """Whether a pass of a ticket was ever started."""
+    return ctx.iteration(f"{id}.loop") > 0 or ctx.output(Ticket, f"{id}.ticket", 0) is not None
+
+
 class Work:
     """One ticket in this run.
 
@@ -82,11 +87,6 @@ class Work:
         self.id = ticket.id
         self.number = ctx.iteration(f"{self.id}.loop")
         self.now, self.before = (Pass(ctx, self.id, number) for number in (self.number, self.number - 1))
-
-    @property
-    def begun(self) -> bool:
-        """Whether a pass of it was ever started."""
-        return self.number > 0 or self.now.ticket is not None
 
     @property
     def landed(self) -> bool:

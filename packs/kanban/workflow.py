@@ -9,7 +9,9 @@ the ticket's next pass with the evidence. Tickets that landed before are passed 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from smithers_git import (
     Board,
@@ -20,7 +22,6 @@ from smithers_git import (
     Sequence,
     Survey,
     Task,
-    Ticket,
     WorkflowError,
     blocked_tickets,
     survey_tickets,
@@ -28,7 +29,10 @@ from smithers_git import (
 )
 
 from .models import Request
-from .work import Work
+from .work import Work, is_begun
+
+AHEAD: Final = 100
+"""Tickets in the plan of which nothing was begun: a plan is made again after every step, at 0.5 ms a ticket."""
 
 
 @workflow(input=Request)
@@ -81,20 +85,22 @@ def _look(ctx: Context[Request], before: Survey | None) -> Callable[..., Survey]
 def _works(ctx: Context[Request], found: list[Survey]) -> dict[str, Work]:
     """The tickets that are worked on, or may be now, in their order.
 
-    One that was begun goes on, even when its file is gone. One that was not begins when all it depends on has landed.
+    One that was begun goes on, even when its file is gone. One that was not begins when all it depends on has landed;
+    of those that may, the first AHEAD are in the plan, and as they begin others come after them.
     """
     survey = found[-1]
     known = {one.id: one for look in found for one in look.tickets}
     now = {one.id: one for one in survey.tickets}
-    works = {id: Work(ctx, now.get(id, known[id]), survey) for id in {**now, **known}}
+    order = {**now, **known}
+    works = {id: Work(ctx, now.get(id, known[id]), survey) for id in order if is_begun(ctx, id)}
     home = {id for id, work in works.items() if work.landed} | survey.landed.keys()
-
-    def goes(id: str, ticket: Ticket) -> bool:
-        if works[id].begun:
-            return True
-        return id in now and id not in home and all(need in home for need in ticket.depends_on)
-
-    return {id: work for id, work in works.items() if goes(id, work.ticket)}
+    ready = (
+        id
+        for id, ticket in now.items()
+        if id not in works and id not in home and all(need in home for need in ticket.depends_on)
+    )
+    works |= {id: Work(ctx, now[id], survey) for id in islice(ready, AHEAD)}
+    return {id: works[id] for id in order if id in works}
 
 
 def _board(found: list[Survey], works: dict[str, Work]) -> Board:
