@@ -104,12 +104,17 @@ class Performer:
 
     def _attempt(self, job: Job, result: Result, cancel: threading.Event, report: Report) -> None:
         live = Live(self.project.run_dir(self.run), job, report)
+        filled = False
         try:
-            self._work(job, result, self._enter(job, live, cancel), Watch(cancel, live))
+            folder = self._enter(job, live, cancel)
+            filled = True
+            self._work(job, result, folder, Watch(cancel, live))
         except SetupFailed as error:
+            filled = True
             result.kind, result.message = ("cancelled" if cancel.is_set() else "setup"), error.message
         finally:
-            self._save(job, result)
+            if filled:  # in a folder that could not be filled, what is missing would count as deleted
+                self._save(job, result)
             result.transcript = live.close()
 
     def _enter(self, job: Job, live: Live, cancel: threading.Event) -> Path:

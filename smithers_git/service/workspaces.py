@@ -29,6 +29,8 @@ from smithers_git.service.furnish import furnish
 from smithers_git.service.ports import Address, Registry
 
 # In git's own folder about the worktree: it goes when the worktree goes, and no agent finds it among its files.
+_FILLED = "smithers-filled"
+"""It has held the files of its commit; without it, what is missing there was never written, not deleted."""
 _READY = "smithers-ready"
 _LOG = "smithers-{}.log"
 _TAIL = 4000  # bytes of a failed command's output that the error shows
@@ -123,7 +125,10 @@ class Workspaces:
         if checkout is None:
             self.refuse_visible(path)
             checkout = worktree.add(self.repo, path, branch, commit, kept=f"{REWOUND}{self.run}/")
+        filled = checkout.git_dir / _FILLED
+        filled.unlink(missing_ok=True)
         restore(checkout, branch, commit)
+        filled.touch()
         self.make_ready(space, checkout, cancel)
         (checkout.git_dir / _READY).touch()
         return path
@@ -138,8 +143,9 @@ class Workspaces:
         return snapshot(self._existing(space), parent, message, branch)
 
     def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
-        """As `save`; None when there is no such workspace."""
-        if worktree.find(self.repo, self.path(space)) is None:
+        """As `save`; None when there is no such workspace, or one that was never filled: nothing worked in it."""
+        checkout = worktree.find(self.repo, self.path(space))
+        if checkout is None or not any((checkout.git_dir / name).exists() for name in (_FILLED, _READY)):
             return None
         return self.save(space, branch, parent, message)
 

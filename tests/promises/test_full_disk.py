@@ -15,7 +15,8 @@ from kit.repos import git
 from kit.runs import Smithers
 
 from smithers_git.edge.disk import fill, free
-from smithers_git.service import disk
+from smithers_git.errors import DiskFull
+from smithers_git.service import disk, workspaces
 from smithers_git.service.project import Project
 
 SIZE = 24 << 20
@@ -157,6 +158,25 @@ def test_a_workspace_that_cannot_be_filled_parks_the_run(beside: Smithers, small
     finally:
         shutil.rmtree(small / "state")
         subprocess.run(["mount", "-o", f"remount,size={SIZE}", str(small)], check=True)
+
+
+def test_what_could_not_be_written_into_a_workspace_does_not_count_as_deleted(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The room came back right behind the failure: so what the folder held could be saved, and the run went on."""
+    smithers = _smithers(repo, monkeypatch, capsys)
+    smithers.write('    return Sequence(Task("one", run="echo 1 > one.txt"), Task("two", run="echo 2 > two.txt"))\n')
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise DiskFull("git reset --hard failed: write error. Out of diskspace")
+
+        patch.setattr(workspaces, "restore", full)
+        run = smithers.json("up", "flow.py", code=3)["run"]
+    assert smithers.json("ps")["runs"][0]["status"] == "parked"
+    assert smithers.json("up", "--resume", run)["status"] == "finished"
+    names = git(repo, "ls-tree", "-r", "--name-only", f"smithers/{run}/main").splitlines()
+    assert names == [".gitignore", "README.md", "one.txt", "src/app.py", "two.txt"]
 
 
 def test_what_an_agent_wrote_before_the_disk_was_full_is_in_a_frame(beside: Smithers, small: Path) -> None:
