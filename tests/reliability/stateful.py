@@ -258,7 +258,9 @@ class Machine(RuleBasedStateMachine):
         new = self.seen[old.run]
         assert [event["type"] for event in new.frames[-1].events] == ["task.reset"]
         assert new.number == old.number + 1
-        assert not {key for key in new.facts.done if key[0] == node}
+        again = _taken_back(new.frames[-1:])
+        assert node in {name.partition("@")[0] for name in again}
+        assert not {key for key in new.facts.done if {key[0], f"{key[0]}@{key[1]}"} & again}
         return None
 
     @rule()
@@ -374,6 +376,7 @@ class Machine(RuleBasedStateMachine):
         if folders:
             words = f"{self.name('hand')}\n"
             path = folders[m % len(folders)] / f"hand-{m % 3}.txt"
+            self._given_up(path)
             path.write_text(words, "utf-8")
             self.by_hand[git(self.repo, "hash-object", "--stdin", stdin=words.encode())] = path
 
@@ -382,10 +385,14 @@ class Machine(RuleBasedStateMachine):
         folders = self._folders(self.run_of(n).run)
         if folders:
             folder = folders[m % len(folders)]
+            self._given_up(folder)
             shutil.rmtree(folder)
-            known = reachable(self.repo / ".git", set(self.world.refs().values()))
-            # What a person throws away is their own affair.
-            self.by_hand = {blob: at for blob, at in self.by_hand.items() if blob in known or folder not in at.parents}
+
+    def _given_up(self, place: Path) -> None:
+        """What a person overwrites or throws away is their own affair, but for what a frame holds."""
+        known = reachable(self.repo / ".git", set(self.world.refs().values()))
+        mine = {blob for blob, path in self.by_hand.items() if place in (path, *path.parents)}
+        self.by_hand = {blob: path for blob, path in self.by_hand.items() if blob in known or blob not in mine}
 
     def _folders(self, run: str) -> list[Path]:
         root = self.spaces / run
