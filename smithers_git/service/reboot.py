@@ -28,15 +28,15 @@ def look(project: Project) -> None:
     a command that can: what is torn is then an error where it is met.
     """
     path = project.state_dir / _NAME
+    now = boot.current()
     try:
         known = path.read_text("ascii", "replace")
     except FileNotFoundError:
-        if not project.state_dir.is_dir():
-            return  # nothing of ours was ever here
         known = ""
+        if not project.state_dir.is_dir() or project.state_dir.stat().st_mtime >= now.since:
+            return  # nothing of ours was here when the machine started, or somebody has looked since
     except OSError:
         return
-    now = boot.current()
     if known == now.id:
         return
     with suppress(OSError, SmithersError), holding(project.state_dir / "locks" / "boot.lock", _WAIT):

@@ -74,12 +74,13 @@ def record(top: Path, folder: Path, commands: Sequence[Sequence[str]], scratch: 
     The recording is checked against the disk: replayed whole it gives what is there, or something was not seen.
     """
     base = tree_of(top)
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     page, log = shim.Page(scratch / "page"), scratch / "log"
     page.arm(top)
     page.record(log)
     done = subprocess.run(
         [sys.executable, __file__, str(folder), json.dumps(commands)],
-        env={**os.environ, **page.env, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, **page.env, "PYTHONPATH": os.pathsep.join(paths)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -83,7 +83,7 @@ def nothing(counts: list[Count]) -> None:
 
 
 def test_a_run_and_a_landing_survive_a_power_loss(tmp_path: Path) -> None:
-    nothing(sweep(("run", "land"), tmp_path, most=6, more=3, seconds=20))
+    nothing(sweep(("run", "land"), tmp_path, most=3, more=2, seconds=20))
 
 
 @pytest.mark.soak

@@ -162,8 +162,11 @@ def _mend(record: Path, folder: Path, name: str, common_dir: Path) -> bool:
 
 
 def _headed(text: str) -> bool:
+    """Whether it can be what HEAD says; a `git worktree add` that is killed leaves zeros."""
     plain = text.strip()
-    return plain.startswith("ref: refs/") or (len(plain) == 40 and not plain.strip("0123456789abcdef"))
+    if plain.startswith("ref: "):
+        return plain.startswith("ref: refs/")
+    return len(plain) == 40 and not plain.strip("0123456789abcdef") and bool(plain.strip("0"))
 
 
 def _orphan(folder: Path, common_dir: Path, since: float) -> bool:

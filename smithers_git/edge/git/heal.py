@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from smithers_git.edge.git.checkout import Checkout
+from smithers_git.edge.git.checkout import Checkout, sound_index
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.differs import differing_paths
 
@@ -37,6 +37,9 @@ def heal(checkout: Checkout, commit: str, within: Iterable[str] | None = None) -
     names = differing_paths(checkout, commit)
     wanted = set(names) if within is None else set(names) & set(within)
     found = [name for name in names if name in wanted and _is_remnant(checkout, commit, name)]
+    if not found:
+        return []
+    sound_index(checkout)
     gone = [name for name in found if not checkout.resolve(f"{commit}:{name}")]
     for name in gone:
         (checkout.path / name).unlink()

@@ -69,9 +69,10 @@ def examine(checkout: Checkout, branch_ref: str) -> State:
 
 @storage_errors
 def mend(checkout: Checkout, branch_ref: str) -> None:
-    """Remove the locks that a killed git left in a worktree of ours, and put its `.git` file back.
+    """Remove the locks that a killed git left in a worktree of ours, and put its `.git` file and its HEAD back.
 
-    A living git gets a moment to finish. The lock of the branch goes only if the branch is ours.
+    A living git gets a moment to finish. The lock of the branch goes only if the branch is ours. HEAD is empty after a
+    power loss, and zeros when a `git worktree add` is killed: then git can tell nothing of the worktree.
     """
     locks = [checkout.git_dir / f"{name}.lock" for name in ("index", "HEAD", "ORIG_HEAD")]
     if branch_ref.startswith(BRANCHES):
@@ -79,6 +80,9 @@ def mend(checkout: Checkout, branch_ref: str) -> None:
     began = time.monotonic()
     for lock in locks:
         _unlock(lock, checkout.path, began)
+    head = checkout.git_dir / "HEAD"
+    if branch_ref and not (head.exists() and head.read_bytes().strip(b"0\0 \n")):
+        head.write_text(f"ref: {branch_ref}\n", "utf-8")
     link = checkout.path / ".git"
     text = f"gitdir: {checkout.git_dir}\n"
     if link.is_file() and not link.is_symlink() and os.fsdecode(link.read_bytes()) == text:
