@@ -38,6 +38,8 @@ class Live:
     engine: Engine
     tip: str | None = None
     """The newest frame that was seen."""
+    others: list[Engine] = field(default_factory=list)
+    """Second engines, which may have come first."""
     by_hand: dict[str, str] = field(default_factory=dict)
     """What a person wrote into its workspaces: blob, to where."""
 
@@ -237,6 +239,7 @@ class Arena:
         second = self.engines.start("up", "--resume", live.run)
         self._count("second engines")
         if self.chance.random() < 0.3:
+            live.others.append(second)
             return  # whoever comes first works
         code = second.wait() if live.engine.alive else None
         if code == 0:  # the first one was about to leave
@@ -287,6 +290,8 @@ class Arena:
     def _by_hand(self, live: Live) -> None:
         """A person writes into a workspace while nobody drives its run."""
         self._kill(live)
+        for other in live.others:
+            other.kill()
         root = proofs.space_path(self.repo, live.run).parent
         spaces = sorted(path for path in root.iterdir() if (path / ".git").exists()) if root.is_dir() else []
         if not spaces or kit.tip(self.repo, live.run) is None:
