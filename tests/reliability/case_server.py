@@ -59,9 +59,12 @@ class CaseServer:
         self._heard = b""
         assert self._hear(60.0) == {"ready": True}
 
-    def begin(self, cwd: Path, *argv: str) -> int:
-        """Start a command in a session of its own; returns its pid. `finish` has to be called before the next."""
-        self._tell({"argv": argv, "cwd": str(cwd), "out": str(self._out), "err": str(self._err)})
+    def begin(self, cwd: Path, *argv: str, doctor: str = "") -> int:
+        """Start a command in a session of its own; returns its pid. `finish` has to be called before the next.
+
+        `doctor`: a name in `sweep_doctored`, a way in which the product is broken first.
+        """
+        self._tell({"argv": argv, "cwd": str(cwd), "out": str(self._out), "err": str(self._err), "doctor": doctor})
         heard = self._hear(60.0)
         assert heard is not None
         return int(heard["pid"])
@@ -83,7 +86,8 @@ class CaseServer:
         return self.finish(seconds, lambda: os.killpg(pid, signal.SIGKILL))
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(30)
         self._process.stdout.close()
@@ -112,8 +116,8 @@ class CaseServer:
 
 
 def _serve() -> None:
-    import smithers_git  # noqa: PLC0415 - the test's side has it, but not through the preload library
-    from smithers_git import cli  # noqa: PLC0415
+    import smithers_git
+    from smithers_git import cli
 
     for found in pkgutil.walk_packages(smithers_git.__path__, "smithers_git."):
         if not found.name.endswith("__main__") and not found.name.startswith("smithers_git._"):
@@ -154,10 +158,12 @@ def _become(told: Mapping[str, Any], run: Callable[[list[str]], int]) -> None:
     sys.argv = ["smithers", *told["argv"]]
     code = 70
     try:
+        if told["doctor"]:
+            getattr(importlib.import_module("reliability.sweep_doctored"), told["doctor"])()
         code = run(list(told["argv"]))
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - as the interpreter itself would: it is printed, and the process ends
         traceback.print_exc()
     finally:
         threading._shutdown()  # type: ignore[attr-defined]

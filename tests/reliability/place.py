@@ -46,8 +46,7 @@ class Place:
         self.kept: dict[str, Kept] = {}
         self._seen: dict[str, Seen] = {}
         for name, about in walk(root).items():
-            path = f"{root}/{name}"
-            self.kept[name] = Kept(about.st_mode, _data(path, about.st_mode), about.st_mtime_ns)
+            self.kept[name] = Kept(about.st_mode, _data(root / name, about.st_mode), about.st_mtime_ns)
             self._seen[name] = _seen(about)
 
     def restore(self) -> None:
@@ -61,11 +60,11 @@ class Place:
                 if there is not None and not stat.S_ISDIR(there.st_mode):
                     self._remove(name, there.st_mode)
                     there = None
-                path = f"{self.root}/{name}"
+                path = self.root / name
                 if there is None:
-                    os.mkdir(path)
+                    path.mkdir()
                 if there is None or there.st_mode != kept.mode:
-                    os.chmod(path, stat.S_IMODE(kept.mode))
+                    path.chmod(stat.S_IMODE(kept.mode))
             elif there is None or _seen(there) != self._seen[name]:
                 if there is not None:
                     self._remove(name, there.st_mode)
@@ -74,44 +73,40 @@ class Place:
     def changed(self) -> dict[str, Kept | None]:
         """What differs from the template, as it is now; None for what is gone. Times do not count."""
         now = walk(self.root)
-        found: dict[str, Kept | None] = {name: None for name in self.kept.keys() - now.keys()}
+        found: dict[str, Kept | None] = dict.fromkeys(self.kept.keys() - now.keys())
         for name, about in now.items():
             before = self.kept.get(name)
             if before is not None and _seen(about) == self._seen[name]:
                 continue
-            after = Kept(about.st_mode, _data(f"{self.root}/{name}", about.st_mode), 0)
+            after = Kept(about.st_mode, _data(self.root / name, about.st_mode), 0)
             if before is None or (before.mode, before.data) != (after.mode, after.data):
                 found[name] = after
         return found
 
     def _write(self, name: str, kept: Kept) -> None:
-        path = f"{self.root}/{name}"
+        path = self.root / name
         if stat.S_ISLNK(kept.mode):
-            os.symlink(os.fsdecode(kept.data), path)
+            path.symlink_to(os.fsdecode(kept.data))
         else:
-            with open(path, "wb") as file:
-                file.write(kept.data)
-            os.chmod(path, stat.S_IMODE(kept.mode))
+            path.write_bytes(kept.data)
+            path.chmod(stat.S_IMODE(kept.mode))
             os.utime(path, ns=(kept.modified, kept.modified))
-        self._seen[name] = _seen(os.lstat(path))
+        self._seen[name] = _seen(path.lstat())
 
     def _remove(self, name: str, mode: int) -> None:
-        path = f"{self.root}/{name}"
+        path = self.root / name
         if not os.path.lexists(path):
             return
         if stat.S_ISDIR(mode):
             shutil.rmtree(path)
         else:
-            os.unlink(path)
+            path.unlink()
 
 
-def _data(path: str, mode: int) -> bytes:
+def _data(path: Path, mode: int) -> bytes:
     if stat.S_ISLNK(mode):
-        return os.fsencode(os.readlink(path))
-    if not stat.S_ISREG(mode):
-        return b""
-    with open(path, "rb") as file:
-        return file.read()
+        return os.fsencode(path.readlink())
+    return path.read_bytes() if stat.S_ISREG(mode) else b""
 
 
 def _seen(about: os.stat_result) -> Seen:

@@ -15,6 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 
+_FOLDER = os.environ.get("SMITHERS_REPORT")
+"""Read when this is imported: every test then runs in a sealed environment."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What one part did."""
@@ -39,7 +43,7 @@ class Report:
 
 def write(report: Report) -> None:
     """Leave `report` in the folder `SMITHERS_REPORT`; nothing without that."""
-    folder = os.environ.get("SMITHERS_REPORT")
+    folder = _FOLDER
     if not folder:
         return
     told = asdict(report) | {

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from reliability import sweep_oracle as oracle
@@ -72,16 +69,6 @@ class Violation:
         return f"{self.operation}, {self.fault} at {self.point} ({self.call})\n  {lines}\n  again: {again} -k replay"
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a sweep of one operation came to."""
-
-    points: Counter[str] = field(default_factory=Counter)
-    """Calls that each fault can meet."""
-    cases: int = 0
-    violations: list[Violation] = field(default_factory=list)
-
-
 class Sweep:
     """The cases of one operation, in one world."""
 
@@ -90,13 +77,13 @@ class Sweep:
         self.operation = operation
         operation.prepare(world)
         world.smithers("ps", "--json")  # what a first look makes is there
-        world.keep()
+        self.template = world.keep()
         self._expect()
 
     def _expect(self) -> None:
         """Let it run undisturbed, and keep what it reaches."""
         world, operation = self.world, self.operation
-        world.restore()
+        world.restore(self.template)
         world.smithers(*operation.argv, codes=(operation.code,))
         self.reached = self._digest()
         world.smithers("ps", "--json")
@@ -105,7 +92,7 @@ class Sweep:
         self.names = oracle.names(world)
         proofs = oracle.users_own(world, operation.allowed) + oracle.index(world) + oracle.sound(world)
         assert not proofs, proofs
-        world.restore()
+        world.restore(self.template)
         operation.again(world)  # as if it had never begun
         assert not oracle.differs(self.done, self._digest(), "begun by the recovery")
         self.names |= oracle.names(world)
@@ -119,7 +106,7 @@ class Sweep:
     def points(self, fault: Fault) -> int:
         """How many calls of the operation the fault can meet."""
         world = self.world
-        world.restore()
+        world.restore(self.template)
         world.page.arm(world.root, fault.kinds, spare=not fault.crash)
         said = self._go()
         assert said.code == self.operation.code, said.err
@@ -133,7 +120,7 @@ class Sweep:
         `match` has only calls of that name and place counted; one that never comes is a violation, too.
         """
         world = self.world
-        world.restore()
+        world.restore(self.template)
         world.page.arm(world.root, fault.kinds, spare=not fault.crash)
         world.page.at(point, fault.action, fault.error, match)
         said = self._go()
@@ -149,7 +136,7 @@ class Sweep:
 
     def _go(self) -> Said:
         world = self.world
-        world.server.begin(world.repo, *self.operation.argv)
+        world.server.begin(world.repo, *self.operation.argv, doctor=world.doctor)
         try:
             return world.server.finish(HANG, world.page.end)
         finally:
@@ -172,7 +159,7 @@ class Sweep:
         wrong += oracle.differs(self.done, self._digest(), "P2")
         if not operation.forgets:
             wrong += oracle.acknowledged(world, at_death, said.err)
-        wrong += oracle.once(at_death, world.done(), operation.repeats)
+        wrong += oracle.once(at_death, world.done(), operation.repeats, disturbed=world.page.hits > 0)
         wrong += oracle.users_own(world, operation.allowed)
         wrong += oracle.leftovers(world, self.names)
         if operation.edits:
@@ -181,23 +168,10 @@ class Sweep:
             wrong += oracle.index(world) + oracle.sound(world)
         if onward and operation.onward:
             operation.onward(world)
-            wrong += oracle.differs(self.ended, self._digest(), "at the end") + oracle.once(at_death, world.done(), operation.repeats)
+            wrong += oracle.differs(self.ended, self._digest(), "at the end") + oracle.once(
+                at_death, world.done(), operation.repeats
+            )
         return wrong
-
-
-def sweep(made: Sweep, faults: Iterable[str], step: int = 1, start: int = 1, thorough: bool = True) -> Tally:
-    """Every `step`-th point of each fault, beginning at `start`."""
-    tally = Tally()
-    for name in faults:
-        fault = Fault(name)
-        tally.points[name] = made.points(fault)
-        for point in range(start, tally.points[name] + 1, step):
-            tally.cases += 1
-            found = made.case(fault, point, thorough=thorough)
-            if found is not None:
-                tally.violations.append(found)
-                print(found, flush=True)
-    return tally
 
 
 def replayed() -> tuple[str, str, int] | None:
@@ -207,10 +181,3 @@ def replayed() -> tuple[str, str, int] | None:
         return None
     operation, fault, point = told.split(":")
     return operation, fault, int(point)
-
-
-def timed(work: Iterator[Any]) -> float:
-    began = time.monotonic()
-    for _ in work:
-        pass
-    return time.monotonic() - began

@@ -145,7 +145,8 @@ def _cancelled(world: World) -> None:
     assert known is not None
     if known.end is None:
         world.smithers("cancel", "one")
-    assert (again := state(world)) is not None and again.end == "cancelled"
+    assert (again := state(world)) is not None
+    assert again.end == "cancelled"
 
 
 # -- travel
@@ -295,7 +296,9 @@ OPERATIONS = {
         Operation("hooks-install", _hooked, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
         Operation("hooks-uninstall", _installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),
         Operation("hooks-install-first", _fresh, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
-        Operation("hooks-uninstall-last", _fresh_installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),
+        Operation(
+            "hooks-uninstall-last", _fresh_installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"
+        ),
         Operation("init", World.make, _INIT, _again(*_INIT), allowed=r"repo/\.smithers(/.*)?"),
     )
 }  # fmt: skip

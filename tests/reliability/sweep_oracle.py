@@ -154,22 +154,24 @@ def acknowledged(world: World, at_death: Stand, printed: str) -> list[str]:
     return found
 
 
-def once(at_death: Stand, after: list[str], repeats: frozenset[str]) -> list[str]:
+def once(at_death: Stand, after: list[str], repeats: frozenset[str], *, disturbed: bool) -> list[str]:
     """P3: what was finished then did not run again, but for what the operation `repeats`."""
     found = []
     finished = {key.node for state in at_death.states.values() for key in state.done} - repeats
     for node in finished & set(after):
         if after.count(node) != at_death.ledger.count(node):
             found.append(f"P3: {node} was finished, and ran again")
+        if not disturbed and after.count(node) > 1:
+            found.append(f"P3: {node} ran {after.count(node)} times, and nothing went wrong")
     return found
 
 
 def users_own(world: World, allowed: str) -> list[str]:
     """P4: only what the command is there for has changed (`allowed`: a pattern of paths)."""
-    assert world.place is not None
+    assert world.template is not None
     wrong = [
         name
-        for name in world.place.changed()
+        for name in world.template.place.changed()
         if not _OURS.fullmatch(name) and not (allowed and re.fullmatch(allowed, name))
     ]
     return [f"P4: {name} was changed" for name in sorted(wrong)]

@@ -1,10 +1,12 @@
-"""Where the cases of a sweep happen: a repository, a home and temporary files in one folder that is put back each time."""
+"""Where the cases of a sweep happen: a repository, a home and temporary files in one folder that is always put back."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,7 +26,20 @@ run = ["echo wrote >> '{ledger}'"]
 answer = {{ summary = "written" }}
 """
 
-HOME = (".config", ".local/state", ".local/share", ".cache")
+HOME = {
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_STATE_HOME": ".local/state",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_CACHE_HOME": ".cache",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a case begins with."""
+
+    place: Place
+    ledger: str
 
 
 class World:
@@ -37,14 +52,17 @@ class World:
         self.ledger = folder / "ledger"
         """A line for each step that has done its work."""
         self.page = Page(folder / "page")
-        self.place: Place | None = None
+        self.template: Template | None = None
+        """That of the case which was begun last."""
+        self.doctor = ""
+        """A name in `sweep_doctored`: what commands run is broken in this way."""
         self._patch = patch
         self._server: CaseServer | None = None
 
     def __enter__(self) -> Self:
-        for path in (self.home, self.tmp):
-            path.mkdir(parents=True)
-        self._settle()
+        self._gitconfig = (Path(os.environ["HOME"]) / ".gitconfig").read_bytes()
+        self._config = (Path(os.environ["HOME"]) / ".config/smithers/config.toml").read_bytes()
+        self.settle(self._patch)
         (self.folder / "script.toml").write_text(SCRIPT.format(ledger=self.ledger), "utf-8")
         self._patch.setenv("SMITHERS_SCRIPT", str(self.folder / "script.toml"))
         self._server = CaseServer({**os.environ, **self.page.env}, self.folder)
@@ -57,17 +75,13 @@ class World:
         assert self._server is not None
         self._server.close()
 
-    def _settle(self) -> None:
-        """The sealed home of the test, in the folder of the case, for the commands and for the test itself."""
-        before = Path(os.environ["HOME"])
-        for name in (".gitconfig", ".config/smithers/config.toml"):
-            repos.write(self.home, {name: (before / name).read_bytes()})
-        self._patch.setenv("HOME", str(self.home))
-        self._patch.setenv("GIT_CONFIG_GLOBAL", str(self.home / ".gitconfig"))
-        self._patch.setenv("TMPDIR", str(self.tmp))
-        names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
-        for variable, folder in zip(names, HOME, strict=True):
-            self._patch.setenv(variable, str(self.home / folder))
+    def settle(self, patch: pytest.MonkeyPatch) -> None:
+        """The home in the folder of the case, as this process sees it: each test has one of its own otherwise."""
+        patch.setenv("HOME", str(self.home))
+        patch.setenv("GIT_CONFIG_GLOBAL", str(self.home / ".gitconfig"))
+        patch.setenv("TMPDIR", str(self.tmp))
+        for variable, folder in HOME.items():
+            patch.setenv(variable, str(self.home / folder))
 
     @property
     def server(self) -> CaseServer:
@@ -77,7 +91,13 @@ class World:
     # -- the template
 
     def make(self, files: Mapping[str, str | bytes] | None = None) -> None:
-        """A fresh repository with these files in one commit."""
+        """Nothing but a fresh repository with these files in one commit."""
+        if self.root.exists():
+            shutil.rmtree(self.root)
+        self.tmp.mkdir(parents=True)
+        repos.write(self.home, {".gitconfig": self._gitconfig, ".config/smithers/config.toml": self._config})
+        for path in (self.ledger, Path(f"{self.ledger}-go")):
+            path.unlink(missing_ok=True)
         repos.make_repo(self.repo, files)
         (self.repo / ".git" / "info").mkdir(exist_ok=True)
         (self.repo / ".git" / "info" / "exclude").write_text("/flow.py\n", "utf-8")
@@ -89,15 +109,14 @@ class World:
             head.replace("class Request", f"LEDGER = {str(self.ledger)!r}\n\n\nclass Request") + body, "utf-8"
         )
 
-    def keep(self) -> None:
-        """What is there now is what each case begins with."""
-        self.place = Place(self.root)
-        self._ledger = self.ledger.read_text("utf-8") if self.ledger.exists() else ""
+    def keep(self) -> Template:
+        """What is there now, for `restore`."""
+        return Template(Place(self.root), self.ledger.read_text("utf-8") if self.ledger.exists() else "")
 
-    def restore(self) -> None:
-        assert self.place is not None
-        self.place.restore()
-        self.ledger.write_text(self._ledger, "utf-8")
+    def restore(self, template: Template) -> None:
+        self.template = template
+        template.place.restore()
+        self.ledger.write_text(template.ledger, "utf-8")
 
     # -- commands
 
