@@ -53,6 +53,7 @@ def owning(project: Project, run: str, doing: str) -> Any:
     if not lock.try_acquire({"doing": doing}):
         raise busy(run, lock)
     try:
+        project.settle()
         yield
     finally:
         lock.release()

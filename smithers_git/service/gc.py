@@ -230,6 +230,7 @@ def _locked(project: Project, step: Step, locks: ExitStack) -> str | None:
     if not lock.try_acquire({"doing": "gc"}):
         return "another process has taken up the run"
     locks.callback(lock.release)
+    project.settle()
     return None
 
 

@@ -86,7 +86,6 @@ class Packer:
         try:
             made = segment.settle()
         except StorageError as error:
-            segment.close()
             self._complain(error)
             return
         if made is not None:

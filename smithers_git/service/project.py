@@ -87,6 +87,13 @@ class Project:
         made = Journaled(self.repository.common_dir, run, run_ref(run), sync=self.objects.sync)
         return made if made.is_usable else None
 
+    def settle(self) -> None:
+        """Settle what engines that have died left in journals, before a run of theirs is taken back."""
+        from smithers_git.edge.git import journal
+
+        if isinstance(self.objects, Objects):
+            journal.recover(self.repository.common_dir, self.objects)
+
     @cached_property
     def index(self) -> Index:
         return Index(self.state_dir / "index.sqlite")
@@ -128,7 +135,8 @@ class Project:
         from smithers_git.service.workspaces import Making, Workspaces
 
         settings = self.settings
-        return Workspaces(self.repository, run, Making(settings.worktree, settings.ports, self.secrets.redactor))
+        making = Making(settings.worktree, settings.ports, self.secrets.redactor, settings.disk.file_bytes)
+        return Workspaces(self.repository, run, making)
 
     def chain(self, run: str) -> Chain:
         """The frames of a run; raises RunNotFound."""

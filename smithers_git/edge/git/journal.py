@@ -96,17 +96,19 @@ class Segment:
 
     @storage_errors
     def settle(self) -> str | None:
-        """Have all of it on the disk without the journal, and remove that; the name of the pack, if one was made."""
-        made = _settle_objects(self.common_dir, self.records) if self.records else None
-        for name in {record.ref for record in self.records}:
-            ref_file.flush_ref(self.common_dir, name)
-        self._remove()
-        return made
+        """Have all of it on the disk without the journal, and remove that; the name of the pack, if one was made.
 
-    def _remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        flush(self.path.parent)
-        self.close()
+        When that fails it is let go of, as by `close`.
+        """
+        try:
+            made = _settle_objects(self.common_dir, self.records) if self.records else None
+            for name in {record.ref for record in self.records}:
+                ref_file.flush_ref(self.common_dir, name)
+            self.path.unlink(missing_ok=True)
+            flush(self.path.parent)
+        finally:
+            self.close()
+        return made
 
     def close(self) -> None:
         """Let go of it; whoever comes next settles what is in it."""
