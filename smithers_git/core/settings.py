@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -99,8 +100,10 @@ class DiskSettings(_Section):
 
     floor: str | int = "1 GiB"
     """No work is begun with less free, where the repository or its worktrees lie; 0 for none."""
+    max_file: str | int = amounts.FILE
+    """No frame takes a larger file that a task wrote; 0 for any size."""
 
-    @field_validator("floor")
+    @field_validator("floor", "max_file")
     @classmethod
     def _is_a_size(cls, value: str | int) -> str | int:
         amounts.size(str(value))
@@ -109,6 +112,10 @@ class DiskSettings(_Section):
     @property
     def bytes(self) -> int:
         return amounts.size(str(self.floor))
+
+    @property
+    def file_bytes(self) -> int:
+        return amounts.size(str(self.max_file)) or sys.maxsize
 
 
 class RunSettings(_Section):

@@ -66,6 +66,7 @@ _REST: Final = """
 
 [disk]
 # floor = "1 GiB"                # no work is begun with less room; `smithers gc` makes some
+# max_file = "50 MiB"            # no frame takes a larger file that a task wrote
 
 # What may be spent: by one run, and by all runs of this repository since midnight. A run that gets there is parked.
 [budget]

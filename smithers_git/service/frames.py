@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from smithers_git.core import codec
 from smithers_git.core import events as ev
+from smithers_git.core.amounts import FILE, shown
 from smithers_git.core.codec import FrameData, Owner
 from smithers_git.core.redact import Redactor
 from smithers_git.core.scrub import scrub
 from smithers_git.core.state import State, apply
 from smithers_git.edge.git.objects import TREE, Objects
 from smithers_git.edge.index import Index, Known
-from smithers_git.errors import FormatError, RunNotFound
+from smithers_git.errors import FormatError, RunNotFound, TooLarge
 from smithers_git.names import run_ref
 from smithers_git.service import archive
 from smithers_git.service.tree import FrameTree
@@ -198,9 +199,15 @@ class Chain:
         self._values.pop(path, None)
 
     def put_output(self, path: str, value: Any) -> None:
-        """A validated output that the next frame will hold; readable through `load` at once."""
+        """A validated output that the next frame will hold; readable through `load` at once. Raises TooLarge."""
         clean = self._redactor().value(value)
-        self.put(path, codec.dumps(clean))
+        data = codec.dumps(clean)
+        if len(data) > FILE:
+            raise TooLarge(
+                f"the output {path} has {shown(len(data))}, more than a file in git history may have ({shown(FILE)})",
+                hint="leave it in a file that git ignores, or in a store of its own, and give its place as the output",
+            )
+        self.put(path, data)
         self._remember(path, clean)
 
     def drop(self, path: str) -> None:

@@ -102,7 +102,8 @@ def begin(project: Project, request: Request) -> Draft:
         )
     if request.dirty:
         # Only now: whatever can be refused has been, and only objects are written.
-        dirty = made.created.model_copy(update={"base": working_copy(project.repository)})
+        saved = working_copy(project.repository, limit=project.settings.disk.file_bytes)
+        dirty = made.created.model_copy(update={"base": saved})
         chain = _chain(project, dirty, made.budget)
     for path, data in pinned_files(project, made).items():
         chain.put(path, data)

@@ -9,6 +9,7 @@ from smithers_git.core import chain as chain_of_agents
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.retry import Met, after_failure
+from smithers_git.errors import TooLarge
 from smithers_git.names import MAIN
 from smithers_git.service import conversations
 from smithers_git.service.frames import Chain
@@ -27,7 +28,10 @@ def events(chain: Chain, result: Result, now: float, chance: float) -> list[ev.E
     if result.suspended is not None:
         return [_suspended(result, result.suspended)]
     if result.kind is None:
-        return [_finished(chain, result)]
+        try:
+            return [_finished(chain, result)]
+        except TooLarge as error:
+            result.kind, result.message, result.hint = "invalid", error.message, error.hint
     return [*_left_behind(chain, result), _failed(chain, result, now, chance)]
 
 

@@ -168,6 +168,7 @@ class Performer:
         except SmithersError as error:
             if result.kind is None:
                 result.kind, result.message = "bug", f"the files could not be saved: {error.message}"
+                result.hint = error.hint
             result.notes.append(f"{job.key}: the files could not be saved: {error.message}")
             return
         result.commit = saved.commit

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from smithers_git.core import amounts
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.settings import PortSettings, WorktreeSettings
 from smithers_git.edge import process
@@ -56,6 +57,8 @@ class Making:
     """Which blocks of ports they may have."""
     redactor: Callable[[Mapping[str, str]], Redactor] = _redactor_of
     """Takes secrets out of what a command with that environment says."""
+    max_file: int = amounts.FILE
+    """Bytes of the largest file that is saved."""
 
 
 class Workspaces:
@@ -73,6 +76,7 @@ class Workspaces:
         self.settings = making.settings
         self.ports = Registry(_state_home(), making.ports)
         self._redactor = making.redactor
+        self._max_file = making.max_file
 
     def path(self, space: str) -> Path:
         """Folder of a workspace: the same for the same run and space, as agents know conversations by their folder."""
@@ -140,7 +144,7 @@ class Workspaces:
 
     def save(self, space: str, branch: str, parent: str, message: str) -> Snapshot:
         """Commit what is in the workspace, see `snapshot`. Raises StorageError when there is no such workspace."""
-        return snapshot(self._existing(space), parent, message, branch)
+        return snapshot(self._existing(space), parent, message, branch, limit=self._max_file)
 
     def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
         """As `save`; None when there is no such workspace, or one that was never filled: nothing worked in it."""

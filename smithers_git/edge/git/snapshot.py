@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
+from smithers_git.core.amounts import FILE, shown
 from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.durable import sync_objects
@@ -18,8 +20,7 @@ from smithers_git.edge.git.repository import Repository, require_commit
 from smithers_git.edge.git.restore import examine, put_on_branch, unfinished
 from smithers_git.errors import RepositoryError, TooLarge
 
-LIMIT = 50 * 1024 * 1024
-"""Bytes. The size from which GitHub warns; it refuses a push with a blob of twice that."""
+_TOO_MUCH = "more than [disk] max_file lets into git history"
 
 _UNFLUSHED = ("-c", "core.fsync=-loose-object")
 """`sync_objects` flushes all at once afterwards."""
@@ -49,7 +50,7 @@ class Snapshot:
     uncovered: list[str]
 
 
-def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, limit: int = LIMIT) -> Snapshot:
+def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, limit: int = FILE) -> Snapshot:
     """Commit everything in a worktree of ours that git does not ignore.
 
     Commits that the agent made itself become part of the history: its HEAD is the parent when it descends from
@@ -64,11 +65,13 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
         limit: largest size of a file in bytes.
 
     Raises:
-        TooLarge: a file is larger, and no filter such as git-lfs replaces it.
+        TooLarge: a file is larger, and no filter such as git-lfs replaces it; or one in a commit that was made here.
         StorageError: something cannot be read, or the disk is full.
     """
     state = examine(checkout, branch_ref)
     parents = _lineage(checkout, parent, state, branch_ref)
+    if parents != [parent]:
+        _refuse_large_commits(checkout, parents, parent, branch_ref, limit)
     if not state.clean:
         _add(checkout, state, limit)
     tree = checkout.git(*_UNFLUSHED, "write-tree")
@@ -84,7 +87,7 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
 
 
 @storage_errors
-def working_copy(repo: Repository, *, limit: int = LIMIT) -> str:
+def working_copy(repo: Repository, *, limit: int = FILE) -> str:
     """A commit of the user's checkout with all uncommitted and untracked changes; HEAD itself if there are none.
 
     Only objects are written: files, index, branches and HEAD stay as they are. What the user hides from git with
@@ -167,10 +170,29 @@ def _refuse_large(checkout: Checkout, names: Iterable[str], limit: int) -> None:
     if unfiltered:
         name = unfiltered[0]
         others = f" (and {len(unfiltered) - 1} more)" if len(unfiltered) > 1 else ""
+        rule = f"echo {quote(f'/{name}')} >> {quote(str(checkout.path / '.gitignore'))}"
         raise TooLarge(
-            f"{name}{others} in {checkout.path} has {_size(checkout.path / name) / 1e6:.0f} MB, "
-            f"more than the {limit / 1e6:.0f} MB that a file in git history may have",
-            hint=f"have git ignore it: echo '/{name}' >> .gitignore; or store it with git-lfs",
+            f"{name}{others} in {checkout.path} has {shown(_size(checkout.path / name))}, {_TOO_MUCH} ({shown(limit)})",
+            hint=f"it stays where it is; have git ignore it: {rule}; or store it with git-lfs, or raise the limit",
+        )
+
+
+def _refuse_large_commits(checkout: Checkout, parents: list[str], parent: str, branch_ref: str, limit: int) -> None:
+    """Raise TooLarge when a commit that was made in the worktree holds a file that no branch of the user has."""
+    branch = branch_ref.removeprefix("refs/heads/")
+    theirs = ("--not", parent, f"--exclude={branch}", "--branches", "--remotes", "--tags")
+    lines = checkout.git("rev-list", "--objects", *parents, *theirs, "--").splitlines()
+    paths = dict(line.split(" ", 1) for line in lines if " " in line and not line.endswith(" "))
+    wanted = "".join(f"{oid}\n" for oid in paths).encode()
+    sizes = checkout.git("cat-file", "--batch-check=%(objectsize) %(objectname)", input=wanted).splitlines()
+    large = {oid: int(size) for size, oid in (line.split() for line in sizes) if int(size) > limit}
+    for oid, size in large.items():
+        place = quote(str(checkout.path))
+        raise TooLarge(
+            f"{paths[oid]}, in a commit that was made in {checkout.path}, has {shown(size)}, "
+            f"{_TOO_MUCH} ({shown(limit)})",
+            hint=f"take it out of the commit: git -C {place} reset --soft {parent[:12]}, have git ignore it; "
+            "or store it with git-lfs, or raise the limit",
         )
 
 

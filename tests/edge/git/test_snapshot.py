@@ -188,11 +188,34 @@ def test_by_smithers_when_no_identity_is_configured(tree, base, home):
 def test_a_large_file_is_refused_by_name_and_nothing_is_written(tree, base):
     repos.write(tree.path, {"data/big file.bin": bytes(2000), "small": bytes(10)})
     before = repos.contents(tree.common_dir / "objects")
-    with pytest.raises(TooLarge, match=r"data/big file\.bin in .* has 0 MB") as caught:
+    with pytest.raises(TooLarge, match=r"data/big file\.bin in .* has 1.95 KiB, more than") as caught:
         snapshot(tree, base, "saved", BRANCH, limit=1000)
-    assert "echo '/data/big file.bin' >> .gitignore" in caught.value.hint
+    assert f"echo '/data/big file.bin' >> {tree.path}/.gitignore" in caught.value.hint
     assert repos.contents(tree.common_dir / "objects") == before
     assert git(tree.path, "rev-parse", BRANCH) == base
+
+
+def test_a_large_file_that_was_there_before_is_no_matter_until_it_changes(tree, base):
+    repos.write(tree.path, {"big.bin": bytes(2000)})
+    first = snapshot(tree, base, "saved", BRANCH).commit
+    repos.write(tree.path, {"small": "1"})
+    second = snapshot(tree, first, "saved", BRANCH, limit=1000).commit
+    repos.write(tree.path, {"big.bin": bytes(2001)})
+    with pytest.raises(TooLarge):
+        snapshot(tree, second, "saved", BRANCH, limit=1000)
+
+
+def test_a_large_file_in_a_commit_of_the_agent_is_refused_unless_the_user_has_it(tree, base):
+    git(tree.path, "checkout", "-q", "-b", "theirs")
+    theirs = repos.commit(tree.path, {"known.bin": bytes(3000)})
+    git(tree.path, "checkout", "-q", BRANCH.removeprefix("refs/heads/"))
+    git(tree.path, "merge", "-q", "--no-ff", theirs)
+    merged = snapshot(tree, base, "saved", BRANCH, limit=1000)
+    own = repos.commit(tree.path, {"a/big.bin": bytes(2000)})
+    with pytest.raises(TooLarge, match=r"a/big\.bin, in a commit that was made in .* has 1.95 KiB") as caught:
+        snapshot(tree, merged.commit, "saved", BRANCH, limit=1000)
+    assert f"reset --soft {merged.commit[:12]}" in caught.value.hint
+    assert git(tree.path, "rev-parse", "HEAD") == own, "nothing that the agent wrote is touched"
 
 
 def test_a_large_file_behind_a_filter_is_saved_as_what_the_filter_makes(tree, base):
