@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills stateful release-fixture lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills power stateful release-fixture lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,11 @@ bench-peers: $(WHEEL)  ## the durable step beside DBOS, LangGraph and Burr, inst
 
 soak: $(WHEEL)  ## the long versions of the crash tests
 	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m soak
+
+# SECONDS_EACH=600 looks at more images; CASES="land gc" at some operations only; SEED=3f2a at the same images.
+power: $(WHEEL)  ## what a power loss may leave of each operation, laid out and recovered from
+	SMITHERS_POWER_SECONDS=$(or $(SECONDS_EACH),60) SMITHERS_POWER_CASES="$(CASES)" \
+		$(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) $(BIN)/pytest -m soak tests/reliability/test_power.py
 
 # KILLS=100 SEED=3f2a is one arena again.
 kills: $(WHEEL)  ## kill -9 KILLS engines at random moments, with all else that happens to processes and disks

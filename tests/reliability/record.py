@@ -164,14 +164,9 @@ def _watch() -> None:
 
 
 def _main(folder: str, commands: list[list[Any]]) -> None:
-    import pkgutil
-
-    import smithers_git
     from smithers_git import cli
+    from smithers_git.front import start  # noqa: F401 - what most commands need, once for all of them
 
-    for found in pkgutil.walk_packages(smithers_git.__path__, "smithers_git."):
-        if not found.name.endswith(("__main__", "mcp", "edge.player", "reaper", "git.hook")):
-            __import__(found.name)
     _watch()
     os.chdir(folder)
     for code, *argv in commands:
