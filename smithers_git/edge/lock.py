@@ -61,6 +61,10 @@ class FileLock:
             os.close(self._fd)
             self._fd = None
 
+    def holds(self) -> bool:
+        """Whether this object still has the lock: not when somebody removed or replaced the file meanwhile."""
+        return self._fd is not None and _same_file(self._fd, self.path)
+
     def holder(self) -> dict[str, Any] | None:
         """What the last owner wrote about itself; only meaningful while the lock is held."""
         try:

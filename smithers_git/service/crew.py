@@ -5,9 +5,17 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from smithers_git.service.job import Result
+
+
+class Flight(NamedTuple):
+    """An attempt that a worker makes."""
+
+    attempt: int
+    cancel: threading.Event
+    """Setting it ends the attempt early."""
 
 
 class Crew(Protocol):

@@ -54,7 +54,7 @@ def owning(project: Project, run: str, doing: str) -> Any:
         raise busy(run, lock)
     try:
         project.settle()
-        yield
+        yield lock
     finally:
         lock.release()
 
@@ -77,17 +77,17 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     """
     project.require_writable()
     chain = project.chain(run)
-    with owning(project, run, "up"):
+    with owning(project, run, "up") as lock:
         chain.reload()
         if resume.revive:
             budget.require(project, chain.state)
         held_up = stopped(chain.state) or chain.state.interrupted or bool(kept_out(chain.state))
         revive = resume.revive and held_up
-        _drive(project, chain, replace(resume, revive=revive), drive)
+        _drive(project, chain, replace(resume, revive=revive), drive, lock)
     while drive.reason is None and chain.state.end is None and _has_news(project, chain):
         try:
-            with owning(project, run, "up"):
-                _drive(project, chain, Resume(revive=False), drive)
+            with owning(project, run, "up") as lock:
+                _drive(project, chain, Resume(revive=False), drive, lock)
         except RunBusy:  # whoever wrote that frame was quicker and goes on with the run
             chain.reload()
             break
@@ -125,7 +125,7 @@ def stopped(state: State) -> bool:
     return state.end in ("failed", "cancelled") or state.pause_requested or state.cancel_requested is not None
 
 
-def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None:
+def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive, lock: FileLock) -> None:
     chain.reload()
     if chain.state.end == "finished" or (chain.state.end is not None and not resume.revive):
         return
@@ -134,8 +134,10 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive) -> None
     loaded = _source(project, chain, resume)
     disk.require_room(project)
     disk.reserve(project)
-    _take_over(project, chain, loaded, resume, drive)
-    engine = drive.engine = Engine(project, chain, loaded, drive.watcher)
+    while not _take_over(project, chain, loaded, resume, drive):
+        if not lock.holds():  # we were stopped, somebody removed its file, and that frame is a new owner's
+            raise busy(chain.run, lock)
+    engine = drive.engine = Engine(project, chain, loaded, drive.watcher, lock.holds)
     if drive.reason is not None:
         engine.interrupt(drive.reason)
     with closing(engine.packer):
@@ -162,31 +164,30 @@ def _source(project: Project, chain: Chain, resume: Resume) -> Source:
     return loaded
 
 
-def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, drive: Drive) -> None:
-    """Write the frame that says what this owner found, if there is anything to say."""
+def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, drive: Drive) -> bool:
+    """Write the frame that says what this owner found, if there is anything to say; False: somebody wrote one first."""
     workspaces = project.workspaces(chain.run)
-    while True:
-        found = recover.examine(project, chain, workspaces)
-        if found.ended:
-            drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
-        accepted = _accept(project, chain, loaded) if resume.accept_change else []
-        agents = kept_out(chain.state) if resume.revive else []
-        pools.let_in(project, agents)
-        events = list(found.events)
-        if resume.revive or accepted or chain.state.parked or (events and not stopped(chain.state)):
-            events.append(ev.RunResumed(accepted=accepted, agents=agents))
-        if events:
-            recover.mark(project, chain.run, found.restore)
-            now = project.clock.now()
-            for event in events:
-                chain.add(event, now)
-            try:
-                chain.commit()
-            except RefMoved:
-                chain.reload()
-                continue
-        recover.settle(project, chain, workspaces, found)
-        return
+    found = recover.examine(project, chain, workspaces)
+    if found.ended:
+        drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
+    accepted = _accept(project, chain, loaded) if resume.accept_change else []
+    agents = kept_out(chain.state) if resume.revive else []
+    pools.let_in(project, agents)
+    events = list(found.events)
+    if resume.revive or accepted or chain.state.parked or (events and not stopped(chain.state)):
+        events.append(ev.RunResumed(accepted=accepted, agents=agents))
+    if events:
+        recover.mark(project, chain.run, found.restore)
+        now = project.clock.now()
+        for event in events:
+            chain.add(event, now)
+        try:
+            chain.commit()
+        except RefMoved:
+            chain.reload()
+            return False
+    recover.settle(project, chain, workspaces, found)
+    return True
 
 
 def _accept(project: Project, chain: Chain, loaded: Source) -> list[str]:

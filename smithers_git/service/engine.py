@@ -22,6 +22,7 @@ from smithers_git.names import TaskKey
 from smithers_git.service import approvals, children, disk, outcome, recover, successor
 from smithers_git.service.admission import Admission
 from smithers_git.service.budget import Purse
+from smithers_git.service.crew import Flight
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
@@ -56,9 +57,11 @@ class Watcher:
 
 
 class Engine:
-    """Drives one run. The caller holds the run's lock."""
+    """Drives one run. The caller holds the run's lock; `owned` says whether it still does."""
 
-    def __init__(self, project: Project, chain: Chain, source: Source, watcher: Watcher) -> None:
+    def __init__(
+        self, project: Project, chain: Chain, source: Source, watcher: Watcher, owned: Callable[[], bool]
+    ) -> None:
         self.project = project
         self.chain = chain
         self.renderer = Renderer(source, chain)
@@ -69,7 +72,8 @@ class Engine:
         self.purse = Purse(project)
         self.admission = Admission(project, chain, watcher.noted)
         self.announcer = Announcer(project, watcher.noted)
-        self._flying: dict[TaskKey, threading.Event] = {}
+        self._owned = owned
+        self._flying: dict[TaskKey, Flight] = {}
         self._crew = project.crew()
         self._landed: list[Result] = []
         """Results that no frame holds yet."""
@@ -99,6 +103,7 @@ class Engine:
 
     def _turn(self) -> bool:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
+        self._cut_loose()
         if not self._land():
             return self._wind_down("parked")
         self.admission.keep(self._flying)
@@ -118,14 +123,23 @@ class Engine:
                 return self._wait(None)
             self.parked = ev.RunParked(reason=over.text, kind=over.kind)
             return self._wind_down(over.text)
-        if decision.start:
-            return self._start(decision.start)
+        starts = [start for start in decision.start if start.key not in self._flying]  # one that still ends first
+        if starts:
+            return self._start(starts)
         if self._woken():
             return True
         wake_at = self.admission.wake(decision.wake_at)
         if not self._flying and (wake_at is None or wake_at - self.project.clock.now() > FAR):
             return False
         return self._wait(wake_at)
+
+    def _cut_loose(self) -> None:
+        """Stop when the run has another owner, and end attempts that it went on without."""
+        if not self._owned():  # the lock's file was removed while we were stopped, say, and somebody else is at work
+            self._stop = self._stop or "the run has another owner"
+        for key, flight in self._flying.items():
+            if self.chain.state.running.get(key) != flight.attempt:
+                flight.cancel.set()
 
     # -- decide
 
@@ -187,7 +201,7 @@ class Engine:
             for event in dispatch.events:
                 self._add(event)
             if dispatch.trouble is not None:
-                self._landed.append(Result(dispatch.job, kind=dispatch.kind, message=dispatch.trouble))
+                self._landed.append(Result(dispatch.job, begun=False, kind=dispatch.kind, message=dispatch.trouble))
             else:
                 jobs.append(dispatch.job)
         self._commit()
@@ -208,14 +222,15 @@ class Engine:
 
     def _value(self, start: Start, task: Task) -> None:
         job = Job(self.chain.run, start.key, self.chain.state.node(start.key).attempt + 1, task, None)
-        result = Result(job)
+        result = Result(job, begun=False)
         check_output(job, result, task.value)
         self._landed.append(result)
 
     def _fly(self, job: Job, known: Result | None) -> None:
         if job.wish is not None:
             _ = self.performer.desk  # made here, so that all workers hand in at the same one
-        cancel = self._flying[job.key] = threading.Event()
+        cancel = threading.Event()
+        self._flying[job.key] = Flight(job.attempt, cancel)
 
         def report(kind: str, text: str) -> None:
             self.watcher.said(job.key, kind, text)
@@ -244,19 +259,31 @@ class Engine:
         astray = [result.job.space.name for result in self._landed if result.astray and result.job.space]
         if astray:  # a kill behind the frame must not take what is there for the work of a person
             recover.mark(self.project, self.chain.run, astray)
-        for result in self._landed:
+        for result in list(self._landed):
+            if self._is_void(result):
+                continue
             for event in outcome.events(self.chain, result, clock.now(), clock.jitter()):
                 self._add(event)
             if self._landed[0].job.task.kind == "value":
                 break  # each finished step is a frame of its own
         return True
 
+    def _is_void(self, result: Result) -> bool:
+        """Whether the run went on without this attempt; what came back is then dropped, and the person is told."""
+        void = outcome.is_void(self.chain.state, result)
+        if void:
+            self._landed.remove(result)
+            self.watcher.noted(f"{result.job.key}: attempt {result.job.attempt} ended, but the run went on without it")
+        return void
+
     def _take(self, wait: float | None) -> bool:
         """Take in what came back within so many seconds; says whether anything did."""
         result = self._crew.take(wait)
         if result is None:
             return False
-        self._flying.pop(result.job.key, None)
+        flight = self._flying.get(result.job.key)
+        if flight is not None and flight.attempt == result.job.attempt:
+            del self._flying[result.job.key]
         self._landed.append(result)
         return True
 
@@ -286,6 +313,7 @@ class Engine:
 
     def _reload(self) -> None:
         self._told = []
+        self._landed = [result for result in self._landed if result.begun]  # the rest is decided anew
         self.chain.reload()
         self.renderer.forget()
 
@@ -324,8 +352,8 @@ class Engine:
             self.watcher.noted(self.parked.reason + (": ending what runs and keeping its files" * bool(self._flying)))
         elif self._stop:
             self.watcher.noted(f"{self._stop}: ending what runs and keeping its files; once more to leave at once")
-        for cancel in self._flying.values():
-            cancel.set()
+        for flight in self._flying.values():
+            flight.cancel.set()
         while self._flying:
             self._take(None)
         state = self.chain.state
@@ -339,14 +367,14 @@ class Engine:
 
     def _last_frame(self, text: str) -> bool:
         """Write what ended, and why; False when it has to be tried again on a newer state, or with more room."""
+        clock = self.project.clock
         try:
-            for result in self._landed:
-                for event in self._last_events(result, text):
-                    self._add(event)
-            if self.chain.state.cancel_requested:
-                self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
-            elif self.parked:
-                self._add(self.parked)
+            for result in list(self._landed):
+                if not self._is_void(result):
+                    for event in outcome.last_events(self.chain, result, text, clock.now(), clock.jitter()):
+                        self._add(event)
+            if self._owned():  # else its owner says how the run stands
+                self._say_how_it_stands()
             self._commit()
         except RefMoved:
             return False
@@ -361,9 +389,8 @@ class Engine:
         self._landed = []
         return True
 
-    def _last_events(self, result: Result, reason: str) -> list[ev.Event]:
-        """What ended by itself before it could be cut off counts as it ended."""
-        if result.kind == "cancelled" or (result.kind is not None and result.full):
-            return outcome.interrupted(self.chain, result, reason)
-        clock = self.project.clock
-        return outcome.events(self.chain, result, clock.now(), clock.jitter())
+    def _say_how_it_stands(self) -> None:
+        if self.chain.state.cancel_requested:
+            self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
+        elif self.parked:
+            self._add(self.parked)

@@ -87,6 +87,8 @@ class Result:
     """How an attempt ended. `kind` is None when it succeeded."""
 
     job: Job
+    begun: bool = True
+    """Whether a frame says that the attempt was started; not for a value, and for one that could not be made."""
     value: Any = None
     kind: ev.FailureKind | None = None
     message: str = ""

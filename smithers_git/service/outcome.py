@@ -9,11 +9,12 @@ from smithers_git.core import chain as chain_of_agents
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.retry import Met, after_failure
+from smithers_git.core.state import State
 from smithers_git.errors import TooLarge
 from smithers_git.names import MAIN
 from smithers_git.service import conversations
 from smithers_git.service.frames import Chain
-from smithers_git.service.job import Job, Result, Suspension
+from smithers_git.service.job import Job, Result, Space, Suspension
 from smithers_git.service.project import Project
 
 ENDED: Final = (ev.TaskFinished, ev.TaskFailed, ev.TaskInterrupted, ev.TaskSuspended)
@@ -22,17 +23,43 @@ _CHUNK: Final = 1 << 20
 """Bytes of one transcript file: small enough for every forge, and appended to never."""
 
 
+def is_void(state: State, result: Result) -> bool:
+    """Whether the run went on without the attempt: it counts as over there, or the whole run does.
+
+    So it is for an engine that lost the run's lock while it was stopped, and for a result that comes twice.
+    """
+    job = result.job
+    return state.end is not None or (result.begun and state.running.get(job.key) != job.attempt)
+
+
 def events(chain: Chain, result: Result, now: float, chance: float) -> list[ev.Event]:
     """The events of an attempt that ended; its output and transcript are handed to the next frame."""
     _put_said(chain, result)
     if result.suspended is not None:
         return [_suspended(result, result.suspended)]
+    newer = _newer(chain, result)
     if result.kind is None:
         try:
-            return [_finished(chain, result)]
+            return [_finished(chain, result), *newer]
         except TooLarge as error:
             result.kind, result.message, result.hint = "invalid", error.message, error.hint
-    return [*_left_behind(chain, result), _failed(chain, result, now, chance)]
+    return [*_left_behind(chain, result), _failed(chain, result, now, chance), *newer]
+
+
+def _newer(chain: Chain, result: Result) -> list[ev.Event]:
+    """That the workspace stays where a task beside it has brought it, whose result came in before this older one."""
+    space = result.job.space
+    if space is None or result.astray or not _is_older(chain, space, result.commit):
+        return []
+    why = f"{result.job.key} was saved before what is there now"
+    return [ev.SpaceSaved(space=space.name, commit=chain.state.spaces[space.name].commit, reason=why)]
+
+
+def _is_older(chain: Chain, space: Space, commit: str | None) -> bool:
+    known = chain.state.spaces.get(space.name)
+    if commit is None or known is None or commit == known.commit:
+        return False
+    return chain.objects.is_ancestor(commit, known.commit)
 
 
 def _end(result: Result) -> dict[str, object]:
@@ -125,14 +152,23 @@ def over_budget(result: Result, tokens: int, cost: float) -> str | None:
     return None
 
 
+def last_events(chain: Chain, result: Result, reason: str, now: float, chance: float) -> list[ev.Event]:
+    """The events of an attempt when its engine stops: what ended before it could be cut off counts as it ended."""
+    if result.kind == "cancelled" or (result.kind is not None and result.full):
+        return interrupted(chain, result, reason)
+    return events(chain, result, now, chance)
+
+
 def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
     """The events of an attempt that was ended from outside; what it left in its workspace is kept."""
     job = result.job
     _put_said(chain, result)
     found: list[ev.Event] = []
-    if job.space is not None and result.commit and result.commit != chain.state.spaces[job.space.name].commit:
+    space, commit = job.space, result.commit
+    known = chain.state.spaces[space.name].commit if space else None
+    if space is not None and commit and commit != known and not _is_older(chain, space, commit):
         why = f"{job.key}: attempt {job.attempt} was interrupted"
-        found.append(ev.SpaceSaved(space=job.space.name, commit=result.commit, reason=why))
+        found.append(ev.SpaceSaved(space=space.name, commit=commit, reason=why))
     goes_on = "goes on with its conversation" if result.session else "starts again"
     found.append(
         ev.TaskInterrupted(

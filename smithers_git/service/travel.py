@@ -12,7 +12,7 @@ from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey, branch_ref, check_run_id, parse_key, rewound_ref
 from smithers_git.service import archive, disk, recover, source
-from smithers_git.service.drive import owning
+from smithers_git.service.drive import busy, owning
 from smithers_git.service.frames import Chain, Frame, source_files, walk
 from smithers_git.service.project import Project
 from smithers_git.service.render import Renderer
@@ -49,7 +49,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
 
     The frames behind it stay on `refs/smithers/rewound/<run>/<n>`. Files that no frame holds yet are saved first.
     """
-    with owning(project, run, "rewind"):
+    with owning(project, run, "rewind") as lock:
         chain = project.chain(run)
         workspaces = project.workspaces(run)
         found = recover.examine(project, chain, workspaces)
@@ -64,6 +64,8 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
                 f"frame {number} belongs to {target.data.run}, of which {run} is a fork",
                 hint=f"smithers fork {target.data.run} --frame {number}",
             )
+        if not lock.holds():  # we were stopped, somebody removed its file, and an engine is at work
+            raise busy(run, lock)
         assert chain.tip is not None
         left, kept = chain.state.number - number, ""
         if left:

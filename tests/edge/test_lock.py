@@ -163,3 +163,18 @@ def test_a_half_written_holder_is_none(path):
     assert FileLock(path).holder() is None
     os.truncate(path, 0)
     assert FileLock(path).holder() is None
+
+
+def test_a_lock_whose_file_was_removed_is_not_held_any_more(tmp_path):
+    path = tmp_path / "r.lock"
+    ours, theirs = FileLock(path), FileLock(path)
+    assert not ours.holds()
+    assert ours.try_acquire()
+    assert ours.holds()
+    path.unlink()
+    assert not ours.holds()
+    assert theirs.try_acquire()
+    assert theirs.holds()
+    assert not ours.holds()
+    theirs.release()
+    assert not theirs.holds()
