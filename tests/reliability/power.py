@@ -24,11 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from kit import starter
+from reliability import power_cases, power_upkeep
 from reliability.disk import Disk, Tree
 from reliability.images import Image, distinct, drawn, names
-from reliability.power_cases import CASES, Case, Stage
+from reliability.power_cases import Case, Stage
 from reliability.record import Mark, lay_out, record, tree_of
 
+CASES = power_cases.CASES | power_upkeep.MORE
+"""All operations by name."""
 PATIENCE = 60.0
 """Seconds after which a recovery counts as hung; it takes well under one."""
 _OLD = 600.0

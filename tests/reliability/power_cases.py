@@ -102,7 +102,7 @@ def everyday(stage: Stage) -> None:
 def kept(stage: Stage, ref: str, known: list[Mark], ever: list[Mark], first: int) -> None:
     """P1 and P2: the chain at `ref` has all frames that were acknowledged, and at most one that was not."""
     frames = [mark.commit for mark in ever if mark.kind == "frame" and mark.ref == ref]
-    there = set(stage.plain("rev-list", "--first-parent", ref).split()) if _has(stage, ref) else set()
+    there = set(stage.plain("rev-list", "--first-parent", ref).split()) if has_ref(stage, ref) else set()
     acked = [mark.commit for mark in known if mark.kind == "frame" and mark.ref == ref]
     gone = [commit for commit in acked if commit not in there]
     assert not gone, f"P1: {len(gone)} of {len(acked)} acknowledged frames of {ref} are gone, first {gone[0]}"
@@ -112,7 +112,7 @@ def kept(stage: Stage, ref: str, known: list[Mark], ever: list[Mark], first: int
     assert survived == sorted(survived, reverse=True), f"P2: the frames of {ref} are no prefix: {survived}"
 
 
-def _has(stage: Stage, ref: str) -> bool:
+def has_ref(stage: Stage, ref: str) -> bool:
     return (
         subprocess.run(["git", "rev-parse", "-q", "--verify", ref], cwd=stage.repo, capture_output=True).returncode == 0
     )
@@ -148,7 +148,7 @@ answer = {{ summary = "written" }}
 """
 
 
-def _set_run(stage: Stage) -> None:
+def set_run(stage: Stage) -> None:
     runs.make_repo(stage.repo)
     (stage.repo / "flow.py").write_text(runs.HEAD + FLOW.format(ledger=stage.ledger), "utf-8")
     (stage.disk / "script.toml").write_text(SCRIPT.format(ledger=stage.ledger), "utf-8")
@@ -156,7 +156,9 @@ def _set_run(stage: Stage) -> None:
 
 def _finish(stage: Stage, run: str) -> None:
     """Go on with a run until it is over, or begin it when there is none."""
-    argv = ("up", "--resume", run) if _has(stage, f"refs/smithers/runs/{run}") else ("up", "flow.py", "--run-id", run)
+    argv = (
+        ("up", "--resume", run) if has_ref(stage, f"refs/smithers/runs/{run}") else ("up", "flow.py", "--run-id", run)
+    )
     stage(*argv, codes=(0, 3))
     if engines.state_of(stage.repo, run).end is None:
         stage("approve", run, "--no-resume")
@@ -166,7 +168,7 @@ def _finish(stage: Stage, run: str) -> None:
 def _recover_run(stage: Stage, known: list[Mark], ever: list[Mark], first: int) -> Any:
     stage("ps", "--all", "--json")
     finished = {event["node"] for mark in known for event in mark.events if event["type"] == "task.finished"}
-    over = _has(stage, "refs/smithers/runs/r") and engines.state_of(stage.repo, "r").end is not None
+    over = has_ref(stage, "refs/smithers/runs/r") and engines.state_of(stage.repo, "r").end is not None
     if not over:
         _finish(stage, "r")
     kept(stage, "refs/smithers/runs/r", known, ever, first)
@@ -213,7 +215,7 @@ CASES = {
     for case in (
         Case(
             "run",
-            _set_run,
+            set_run,
             [[3, "up", "flow.py", "--run-id", "r"], [0, "approve", "r", "--no-resume"], [0, "up", "--resume", "r"]],
             _recover_run,
         ),

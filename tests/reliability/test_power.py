@@ -13,8 +13,7 @@ import pytest
 from reliability import power, report
 from reliability.disk import Disk, Line
 from reliability.images import Image
-from reliability.power import Count, Recording
-from reliability.power_cases import CASES
+from reliability.power import CASES, Count, Recording
 
 MODES = ("ext4", "strict")
 HOW = (

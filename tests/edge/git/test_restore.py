@@ -217,3 +217,11 @@ def test_a_lock_of_a_git_that_is_still_at_work_is_waited_for(tree, base):
         saved = snapshot(tree, base, "saved", BRANCH)
         assert committing.wait(10) == 0
     assert git(tree.path, "log", "--format=%s", f"{base}..{saved.commit}").split("\n")[-1] == "slow"
+
+
+@pytest.mark.parametrize("head", [b"", b"0" * 40 + b"\n", b"\0" * 20], ids=["empty", "zeros", "torn"])
+def test_a_head_that_says_nothing_is_put_back(tree, base, head):
+    """Zeros are what a `git worktree add` that is killed leaves, the others a power loss."""
+    (tree.git_dir / "HEAD").write_bytes(head)
+    assert snapshot(tree, base, "saved", BRANCH).commit == base
+    assert git(tree.path, "symbolic-ref", "HEAD") == BRANCH
