@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from smithers_git import __version__
 from smithers_git.edge import content, output
-from smithers_git.errors import ExitCode, SmithersError
+from smithers_git.errors import DiskFull, ExitCode, SmithersError, StorageError, is_full
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,10 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Time travel": ("timeline", "rewind", "fork", "replay", "retry-task", "checkout"),
     "Upkeep": ("doctor", "reindex", "gc", "notify"),
 }
+
+
+_REFUSALS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE}
+"""What the system says of its own state, wherever it hits us: no bug, and nothing to report."""
 
 
 class LazyGroup(click.Group):
@@ -125,6 +130,13 @@ def run(argv: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         output.note("interrupted")
         return int(ExitCode.INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            return _bug(error, argv, as_json)
+        place = f"{error.filename}: " if error.filename else ""
+        kind = DiskFull if is_full(error) else StorageError
+        hint = "see `df` and `ulimit -n`, and whether the folder is writable; then run the command again"
+        return _refuse(kind.code, f"{place}{error.strerror}", hint, (as_json, ExitCode.FAILED))
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours is reported with a log, never a bare trace
         return _bug(error, argv, as_json)
 

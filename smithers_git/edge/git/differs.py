@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from smithers_git.edge.git.checkout import Checkout, inspect, sound_index
+from smithers_git.edge.git.command import storage_errors
 
 
+@storage_errors
 def differing_paths(checkout: Checkout, commit: str) -> list[str]:
     """Files that git does not ignore and that differ from `commit`, or that `commit` does not have.
 
-    What is inside nested repositories does not count: no frame can hold it. Raises GitError: git cannot tell.
+    What is inside nested repositories does not count: no frame can hold it. Raises GitError: git cannot tell,
+    StorageError: the disk refuses.
     """
     with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
         index = Path(folder, "index")

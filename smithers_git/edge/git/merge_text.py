@@ -67,6 +67,7 @@ def _hunks(common_dir: Path, objects: Objects, stages: dict[int, tuple[int, str]
     return os.fsdecode(patch.stdout).partition("\n@@")[2] and "@@" + os.fsdecode(patch.stdout).partition("\n@@")[2]
 
 
+@storage_errors
 def _merged(common_dir: Path, contents: list[bytes]) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="smithers-merge-") as folder:
         names = [str(Path(folder, label)) for label in _LABELS]

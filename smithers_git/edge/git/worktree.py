@@ -215,6 +215,7 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
 
 
+@storage_errors
 def unchanged(checkout: Checkout, commit: str) -> bool:
     """As `holds_only`, for a look: nothing is written, not even what would be mended first.
 
