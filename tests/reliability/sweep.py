@@ -149,7 +149,7 @@ class Sweep:
         wrong = [] if died else oracle.quiet(said.code, said.err)
         wrong += oracle.owners(world)
         at_death = oracle.stand(world)
-        if not died and said.code == operation.code:  # it says that all is well
+        if not died and said.code == operation.code and not operation.partial:  # it says that all is well
             wrong += oracle.differs(self.reached, self._digest(), f"it said {said.code}, yet")
         world.age_locks()
         world.smithers("ps", "--json")

@@ -66,6 +66,8 @@ class Operation:
     """What a person has written into the workspace, by its path there."""
     repeats: frozenset[str] = frozenset()
     """Steps that it has run again."""
+    partial: bool = False
+    """It names what it could not do, and that is no failure."""
     forgets: bool = False
     """It is there to let go of frames."""
 
@@ -290,8 +292,8 @@ OPERATIONS = {
             allowed=r"repo/(a\.txt|new\.txt|\.git/(index|ORIG_HEAD|logs/HEAD|(logs/)?refs/heads/main))",
             targets=("refs/heads/main",),
         ),
-        Operation("gc", _two_finished, _GC, _again(*_GC)),
-        Operation("prune", _two_finished, _PRUNE, _again(*_PRUNE), forgets=True),
+        Operation("gc", _two_finished, _GC, _again(*_GC), partial=True),
+        Operation("prune", _two_finished, _PRUNE, _again(*_PRUNE), partial=True, forgets=True),
         Operation("reindex", _finished, ("reindex",), _again("reindex")),
         Operation("hooks-install", _hooked, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
         Operation("hooks-uninstall", _installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),

@@ -35,6 +35,7 @@ LEFT = {
     r"repo/\.git/refs/(heads/)?smithers/.+\.lock": (
         "the lock of a ref of ours: whoever moves that ref next removes it, and so does `smithers doctor --fix`"
     ),
+    r"repo/\.git/smithers/records-gone(/.*)?": "git's record of a worktree: gone when the next worktree comes or goes",
     SPACES + r"worktrees/[^/]+/[^/]+/\.[^/]+\.going(/.*)?": "a worktree that was being removed: `smithers gc` ends it",
     r"tmp/.+": "the system empties its folder of temporary files",
 }
@@ -213,7 +214,9 @@ def _plain(name: str) -> str:
 def leftovers(world: World, normal: set[str]) -> list[str]:
     """No lock or temporary file is left that nobody removes; `normal` is what the undisturbed operation leaves."""
     extra = sorted(names(world) - normal)
-    return [f"left: {name}" for name in extra if not _excused(name)]
+    going = [found[1] for name in extra if (found := re.fullmatch(SPACES + r"worktrees/.+/\.([^/]+)\.going", name))]
+    records = tuple(f"repo/.git/worktrees/{name}" for name in going)  # `smithers gc` ends it together with the folder
+    return [f"left: {name}" for name in extra if not _excused(name) and not name.startswith(records)]
 
 
 def _excused(name: str) -> bool:
