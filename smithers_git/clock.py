@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import random
-import secrets
+import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
@@ -33,8 +32,6 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock."""
 
-    _random: random.Random = field(default_factory=random.SystemRandom)
-
     def now(self) -> float:
         return time.time()
 
@@ -42,10 +39,10 @@ class SystemClock:
         return time.monotonic()
 
     def jitter(self) -> float:
-        return self._random.random()
+        return int.from_bytes(os.urandom(4), "big") / 2**32
 
     def token(self, digits: int) -> str:
-        return secrets.token_hex((digits + 1) // 2)[:digits]
+        return os.urandom((digits + 1) // 2).hex()[:digits]  # what secrets.token_hex does, without its imports
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

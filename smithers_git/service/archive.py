@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from smithers_git.edge.git.objects import TREE, Entry, Objects
+from smithers_git.edge.git import ref_list
 from smithers_git.errors import RefMoved
 from smithers_git.names import ARCHIVE, OURS, REWOUND, RUNS, run_ref
+
+if TYPE_CHECKING:  # pygit2 comes with it
+    from smithers_git.edge.git.objects import Entry, Objects
 
 LINK: Final = 0o160000
 """The mode of an entry that names a commit, as a submodule's does: git neither follows nor copies it."""
@@ -36,17 +40,34 @@ def tips(objects: Objects) -> dict[str, str]:
     return {name: entry.oid for name, entry in objects.read_tree(found).items()} if found else {}
 
 
+def all_tips(common_dir: Path) -> dict[str, str] | None:
+    """Every run, folded or not, to the commit of its newest frame, as git lists them; None when it cannot."""
+    # Refs first: what is folded in between is then found at least once.
+    own = ref_list.refs(common_dir, RUNS)
+    newest = ref_list.refs(common_dir, ARCHIVE)
+    if own is None or newest is None:
+        return None
+    folded = ref_list.links(common_dir, newest[ARCHIVE], "runs") if newest else {}
+    return None if folded is None else folded | {name.removeprefix(RUNS): tip for name, tip in own.items()}
+
+
 def tip(objects: Objects, run: str) -> str | None:
     """The newest frame of a folded run; None when it is not folded."""
     newest = objects.ref(ARCHIVE)
     return objects.find(objects.read_commit(newest).tree, f"runs/{run}") if newest else None
 
 
-def tails(objects: Objects, run: str) -> dict[str, str]:
-    """The tails that rewinds of a run left, by the names of their refs, whether folded or not."""
+def tails(objects: Objects, run: str, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The tails that rewinds of a run left, by the names of their refs, whether folded or not.
+
+    `own` has all refs below `refs/smithers/`, for one who asks for many runs: else all refs are looked through.
+    """
     prefix = f"{REWOUND}{run}/"
-    loose = objects.refs(prefix)
-    return {name: oid for name, oid in refs(objects).items() if name.startswith(prefix)} | loose
+    loose = objects.refs(prefix) if own is None else {name: oid for name, oid in own.items() if name.startswith(prefix)}
+    newest = objects.ref(ARCHIVE)
+    folder = objects.find(objects.read_commit(newest).tree, f"rewound/{run}") if newest else None
+    folded = objects.read_tree(folder) if folder else {}
+    return {f"{prefix}{name}": entry.oid for name, entry in folded.items()} | loose
 
 
 def fold(objects: Objects, wanted: Mapping[str, str], moment: float) -> None:
@@ -122,6 +143,8 @@ def _chain(objects: Objects, before: str | None, listed: Mapping[str, str], keep
 
 
 def _tree(objects: Objects, listed: Mapping[str, str]) -> str:
+    from smithers_git.edge.git.objects import TREE, Entry
+
     entries: dict[str, Entry] = {}
     below: dict[str, dict[str, str]] = {}
     for path, oid in listed.items():

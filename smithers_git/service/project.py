@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from smithers_git.clock import Clock, SystemClock
-from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.index import Index
 from smithers_git.edge.lock import FileLock, is_held
@@ -26,6 +24,7 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
     from smithers_git.core.settings import Settings
     from smithers_git.core.state import State
     from smithers_git.edge.git.journaled import Journaled
+    from smithers_git.edge.git.objects import Objects
     from smithers_git.edge.process import Exit, Launch, Started
     from smithers_git.service.crew import Crew
     from smithers_git.service.frames import Chain
@@ -76,11 +75,14 @@ class Project:
 
     @cached_property
     def objects(self) -> Objects:
+        from smithers_git.edge.git.objects import Objects
+
         return Objects(self.repository.common_dir)
 
     def journaled(self, run: str) -> Journaled | None:
         """The objects as the one owner of a run writes its frames, for its thread; None: the ordinary way."""
         from smithers_git.edge.git.journaled import Journaled
+        from smithers_git.edge.git.objects import Objects
 
         if not isinstance(self.objects, Objects):  # a test's, which has no disk
             return None
@@ -90,6 +92,7 @@ class Project:
     def settle(self) -> None:
         """Settle what engines that have died left in journals, before a run of theirs is taken back."""
         from smithers_git.edge.git import journal
+        from smithers_git.edge.git.objects import Objects
 
         if isinstance(self.objects, Objects):
             journal.recover(self.repository.common_dir, self.objects)
@@ -108,7 +111,7 @@ class Project:
     def owner(self) -> Owner:
         from smithers_git.core.codec import Owner
 
-        return Owner(os.getpid(), socket.gethostname())
+        return Owner(os.getpid(), os.uname().nodename)
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -122,9 +125,16 @@ class Project:
 
     def tips(self) -> dict[str, str]:
         """Run to the commit of its newest frame: every run, folded ones too. The one home of this list."""
+        found = archive.all_tips(self.repository.common_dir) if self._is_quick() else None
+        if found is not None:
+            return found
         # Refs first: what is folded in between is then found at least once.
         own = {name.removeprefix(RUNS): tip for name, tip in self.objects.refs(RUNS).items()}
         return archive.tips(self.objects) | own
+
+    def _is_quick(self) -> bool:
+        """Whether git may be asked for the refs: pygit2 is not loaded yet, and no journal may have to be settled."""
+        return "objects" not in vars(self) and not any((self.state_dir / "journal").glob("*"))
 
     def tip(self, run: str) -> str | None:
         """The commit of the newest frame of a run; None when there is no such run."""

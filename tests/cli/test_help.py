@@ -41,10 +41,10 @@ def test_the_help_of_all_commands_together_loads_nothing_heavy() -> None:
     assert not _loaded(*([verb, "--help"] for verb in VERBS)) & set(HEAVY)
 
 
-def test_ps_on_a_current_index_loads_no_pydantic(shipped: Shipped) -> None:
+def test_ps_on_a_current_index_loads_neither_pydantic_nor_pygit2(shipped: Shipped) -> None:
     shipped.smithers("ps")  # whatever was stale is not any more
 
-    assert not _loaded(["ps"]) & (set(HEAVY) - {"pygit2", "sqlite3"})
+    assert not _loaded(["ps"]) & (set(HEAVY) - {"sqlite3"})
 
 
 def test_without_a_command_the_list_of_commands_is_shown(smithers: Smithers) -> None:
