@@ -28,6 +28,7 @@ from smithers_git.service.runs import RunView
 Action = Literal["remove worktree", "remove files set aside", "remove lane", "remove leftover", "fold", "prune"]
 
 _SHELVED: Final = "it has files that were set aside when a worktree was put back, which no frame holds"
+_FOR_GOOD: Final = ("prune", "fold")
 _AT_ONCE: Final = 64
 """Runs that one commit of the archive folds: each of these commits lists all runs, so one a run would be too many."""
 _YOUNG: Final = 3600.0
@@ -204,22 +205,58 @@ def _doomed(project: Project, views: list[RunView], wanted: Wanted, sizes: Mappi
 def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> list[Kept]:
     """Do what the plan says; `told` hears of each step that was done. Returns what could not be done, with why."""
     refused: list[Kept] = []
-    folds = [step for step in found.steps if step.action == "fold"]
-    others = [[step] for step in found.steps if step.action != "fold"]
-    for steps in [*others, *(folds[start : start + _AT_ONCE] for start in range(0, len(folds), _AT_ONCE))]:
+    for steps in _batches(found.steps):
         done: list[Step] = []
-        refs: dict[str, str] = {}
         with ExitStack() as locks:
+            held: list[Step] = []
             for step in steps:
-                why = _locked(project, step, locks) or _tried(project, step, refs)
-                if why is None:
-                    done.append(step)
-                else:
-                    refused.append(Kept(step.run, step.target, why))
-            archive.fold(project.objects, refs, project.clock.now())
+                why = _locked(project, step, locks)
+                _note(step, why, held, refused)
+            batch = _Batch(project.objects.refs(OURS) if any(step.action in _FOR_GOOD for step in held) else {})
+            for step in held:
+                why = _tried(project, step, batch)
+                _note(step, why, done, refused)
+            _finish(project, batch)
         for step in done:
             told(step)
     return refused
+
+
+def _batches(steps: list[Step]) -> Iterator[list[Step]]:
+    """What is done under locks that are held together: each of these lists and rewrites the archive once."""
+    yield from ([step] for step in steps if step.action not in _FOR_GOOD)
+    for action in _FOR_GOOD:
+        same = [step for step in steps if step.action == action]
+        yield from (same[start : start + _AT_ONCE] for start in range(0, len(same), _AT_ONCE))
+
+
+def _note(step: Step, why: str | None, good: list[Step], refused: list[Kept]) -> None:
+    if why is None:
+        good.append(step)
+    else:
+        refused.append(Kept(step.run, step.target, why))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What several steps have in common."""
+
+    own: Mapping[str, str]
+    """Every ref of ours, as they are while the locks are held."""
+    fold: dict[str, str] = field(default_factory=dict)
+    """What the archive is to list."""
+    drop: set[str] = field(default_factory=set)
+    """What it is to list no more."""
+    gone: list[str] = field(default_factory=list)
+    """Runs that were pruned."""
+
+
+def _finish(project: Project, batch: _Batch) -> None:
+    archive.fold(project.objects, batch.fold, project.clock.now())
+    archive.drop(project.objects, batch.drop, project.clock.now())
+    project.index.remove(batch.gone)
+    for run in batch.gone:
+        project.lock_path(run).unlink(missing_ok=True)
 
 
 def _locked(project: Project, step: Step, locks: ExitStack) -> str | None:
@@ -234,15 +271,15 @@ def _locked(project: Project, step: Step, locks: ExitStack) -> str | None:
     return None
 
 
-def _tried(project: Project, step: Step, refs: dict[str, str]) -> str | None:
+def _tried(project: Project, step: Step, batch: _Batch) -> str | None:
     try:
-        return _do(project, step, refs)
+        return _do(project, step, batch)
     except SmithersError as error:
         return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
-def _do(project: Project, step: Step, refs: dict[str, str]) -> str | None:
-    """One step; why it was not done, or None. What a fold is to list goes into `refs`."""
+def _do(project: Project, step: Step, batch: _Batch) -> str | None:
+    """One step; why it was not done, or None. What the archive is to hear of it goes into `batch`."""
     if step.action == "remove lane":
         Lanes(project).clear()
         return "a gate runs in it" if Path(step.target).exists() else None
@@ -265,9 +302,9 @@ def _do(project: Project, step: Step, refs: dict[str, str]) -> str | None:
     assert chain.tip is not None
     if step.action == "fold":
         _remove_branches(project, chain.state)
-        refs |= archive.tails(project.objects, step.run) | {run_ref(step.run): chain.tip}
+        batch.fold |= archive.tails(project.objects, step.run, batch.own) | {run_ref(step.run): chain.tip}
     else:
-        _prune(project, chain.state, chain.tip)
+        _prune(project, chain.state, chain.tip, batch)
     return None
 
 
@@ -282,17 +319,16 @@ def _remove_branches(project: Project, state: State) -> None:
             project.objects.delete_ref(name, own[name])
 
 
-def _prune(project: Project, state: State, tip: str) -> None:
+def _prune(project: Project, state: State, tip: str, batch: _Batch) -> None:
     """Let go of a run. Its own ref, or its place in the archive, goes last: until then it is a run to be pruned."""
     run = state.run
     _remove_branches(project, state)
-    tails = archive.tails(project.objects, run)
+    tails = archive.tails(project.objects, run, batch.own)
     for name, oid in tails.items():
         project.objects.delete_ref(name, oid)
     folder = project.run_dir(run)
     if folder.exists():
         worktree.clear(project.repository, folder)
     project.objects.delete_ref(run_ref(run), tip)
-    archive.drop(project.objects, {run_ref(run), *tails}, project.clock.now())
-    project.index.remove([run])
-    project.lock_path(run).unlink(missing_ok=True)
+    batch.drop |= {run_ref(run), *tails}
+    batch.gone.append(run)

@@ -270,7 +270,7 @@ def _mortal(monkeypatch, lives: int) -> None:
         (Objects, "advance"),
         (Objects, "delete_ref"),
         (worktree, "_delete"),
-        (worktree, "_forget"),
+        (worktree, "forget"),
         (Path, "rename"),
         (Path, "unlink"),
         (Path, "rmdir"),
