@@ -35,6 +35,8 @@ LEFT = {
     r"repo/\.git/refs/(heads/)?smithers/.+\.lock": (
         "the lock of a ref of ours: whoever moves that ref next removes it, and so does `smithers doctor --fix`"
     ),
+    r"repo/\.git/(logs/)?refs/(heads/)?smithers(/[^.]+)?": "an empty folder of refs, which git removes when in its way",
+    SPACES + r"ports\.new": "the next draft of the file is written over it",
     r"repo/\.git/smithers/records-gone(/.*)?": "git's record of a worktree: gone when the next worktree comes or goes",
     SPACES + r"worktrees/[^/]+/[^/]+/\.[^/]+\.going(/.*)?": "a worktree that was being removed: `smithers gc` ends it",
     r"tmp/.+": "the system empties its folder of temporary files",

@@ -1,8 +1,8 @@
 """Which points are tried, what came of them, and the numbers for the page of results.
 
 A full sweep takes hours, so it goes on where it stopped: SMITHERS_TEST_SWEEP_SECONDS bounds one call of each pair of
-operation and fault, SMITHERS_TEST_SWEEP_ONLY names what is tried (`up,land` or `up,land:kill-before,EIO`). What was
-tried is kept in `.cache/reliability/sweep`, for one state of the code.
+operation and fault, SMITHERS_TEST_SWEEP_ONLY names what is tried (`up,land` or `up,land:kill-before,EIO`),
+and SMITHERS_TEST_SWEEP_STRIDE=3 tries every third point. What was tried is kept in `.cache/reliability/sweep`, for one state of the code.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Tally:
     points: int = 0
     """Calls that the fault can meet; it differs by a few from time to time, as threads do."""
     next: int = 1
+    stride: int = 1
+    """Every which point is tried."""
     cases: int = 0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
@@ -96,12 +98,13 @@ def full(made: Sweep, fault: Fault) -> Tally:
     tally = _load(made.operation.name, fault.name)
     if tally.over:
         tally = Tally(made.operation.name, fault.name)
+    tally.stride = int(os.environ.get("SMITHERS_TEST_SWEEP_STRIDE", "1"))
     began, bound = time.monotonic(), float(os.environ.get("SMITHERS_TEST_SWEEP_SECONDS", "0"))
     tally.points = made.points(fault)
     while not tally.over and (not bound or time.monotonic() - began < bound):
-        found = made.case(fault, tally.next, onward=tally.next % _ONWARD == 0)
+        found = made.case(fault, tally.next, onward=tally.cases % _ONWARD == 0)
         tally.cases += 1
-        tally.next += 1
+        tally.next += tally.stride
         if found is not None:
             tally.violations.append(str(found))
             print(found, flush=True)
@@ -124,7 +127,7 @@ def _report(part: str, tallies: list[Tally], seed: str, seconds: float | None) -
                 "faults": ", ".join(one.fault for one in mine),
                 "points": str(max(one.points for one in mine)),
                 "cases": str(sum(one.cases for one in mine)),
-                "tried": "all" if all(one.over for one in mine) else "a part",
+                "tried": ", ".join(dict.fromkeys(_tried(one) for one in mine)),
                 "violations": str(sum(len(one.violations) for one in mine)),
             }
         )
@@ -144,6 +147,12 @@ def _report(part: str, tallies: list[Tally], seed: str, seconds: float | None) -
             rows=tuple(rows),
         )
     )
+
+
+def _tried(tally: Tally) -> str:
+    if not tally.over:
+        return f"{tally.cases} points"
+    return "all points" if tally.stride == 1 else f"one point in {tally.stride}"
 
 
 def _folder() -> Path:
