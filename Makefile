@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills power stateful release-fixture lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills power stateful release-fixture sweep lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,15 @@ release-fixture: $(WHEEL)  ## write the repository that later versions have to r
 stateful: $(WHEEL)  ## EXAMPLES of any commands in any order, held to a model; SEED=17: the same ones again
 	SMITHERS_TEST_EXAMPLES=$(or $(EXAMPLES),2000) $(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) \
 		$(BIN)/pytest -m soak tests/reliability/test_stateful.py
+
+# ONLY="up,land:kill-before,EIO" names operations and faults, STRIDE=3 tries every third point, SECONDS bounds each pair,
+# and the next call goes on behind it.
+ONLY ?=
+STRIDE ?= 1
+SECONDS ?= 0
+sweep: $(WHEEL)  ## end or fail every operation at each call that changes the disk (ONLY=, STRIDE=, SECONDS=)
+	SMITHERS_TEST_SWEEP_ONLY="$(ONLY)" SMITHERS_TEST_SWEEP_STRIDE=$(STRIDE) SMITHERS_TEST_SWEEP_SECONDS=$(SECONDS) \
+		TMPDIR=$(SCRATCH) $(BIN)/pytest -s -m soak tests/reliability/test_sweep.py
 
 lock: $(READY)  ## renew requirements.lock: names, versions and hashes only
 	$(BIN)/python -m pip install --quiet uv

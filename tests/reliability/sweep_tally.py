@@ -1,8 +1,9 @@
 """Which points are tried, what came of them, and the numbers for the page of results.
 
-A full sweep takes hours, so it goes on where it stopped: SMITHERS_TEST_SWEEP_SECONDS bounds one call of each pair of
-operation and fault, SMITHERS_TEST_SWEEP_ONLY names what is tried (`up,land` or `up,land:kill-before,EIO`),
-and SMITHERS_TEST_SWEEP_STRIDE=3 tries every third point. What was tried is kept in `.cache/reliability/sweep`, for one state of the code.
+A full sweep takes hours, so it goes on where it stopped. SMITHERS_TEST_SWEEP_SECONDS bounds one call of each pair of
+operation and fault, SMITHERS_TEST_SWEEP_ONLY names what is tried (`up,land` or `up,land:kill-before,EIO`), and
+SMITHERS_TEST_SWEEP_STRIDE=3 tries every third point. What was tried is kept in `.cache/reliability/sweep`, for one
+state of the code.
 """
 
 from __future__ import annotations
