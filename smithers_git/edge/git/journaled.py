@@ -39,7 +39,7 @@ class Journaled(Objects):
     def _write(self, kind: str, data: bytes) -> str:
         if len(data) >= _LARGE:
             return super()._write(kind, data)
-        found = loose.make(kind, data)
+        found = self._begin(loose.make(kind, data))
         self._waiting[found.oid] = found
         return found.oid
 
@@ -51,9 +51,11 @@ class Journaled(Objects):
             self.written += [one.oid for one in waiting]
         if name == self._own_ref and expected is not None and waiting:
             self._change(name, expected, lambda: self._frame(expected, Record(name, new, tuple(waiting))))
+            self._keep()
+            self._fresh.clear()
             return
         for one in waiting:
-            super()._write(one.kind, one.data)
+            self._put(one)
         super().advance(name, expected, new)
 
     def _frame(self, expected: str, record: Record) -> None:

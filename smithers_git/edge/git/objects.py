@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import pygit2
 from pygit2.enums import ObjectType
 
-from smithers_git.edge.git import journal, loose, ref_file, ref_lock
+from smithers_git.edge.git import collection, journal, loose, ref_file, ref_lock
 from smithers_git.edge.git.command import complaint, try_git
 from smithers_git.edge.git.durable import flush
 from smithers_git.errors import (
@@ -40,6 +40,9 @@ IDENTITY: Final = "Smithers <smithers@localhost>"
 _TRIES: Final = 10
 """`git gc` and `git prune-packed` remove the folder of a loose object while libgit2 is about to rename one into it
 (seen once in 12,000 writes beside a packing git; libgit2 1.9 does not make the folder again, git does)."""
+
+_MOST_FRESH: Final = 5000
+"""Objects that are remembered, where no ref is moved behind them: say, merges that were only tried."""
 
 _PAUSES: Final = ref_lock.PAUSES
 
@@ -110,6 +113,9 @@ class Objects:
         self._loose = f"{git_dir}/objects"
         self.written: list[str] = []
         """Ids of the loose objects that this process wrote and has not packed yet."""
+        self._fresh: list[loose.Loose] = []
+        """What was written since a ref was moved last: until then a `git gc` of the user's may take it away."""
+        self._calm = collection.Calm(0, running=False)
         self._new_folder = False
         journal.recover(git_dir, self)
 
@@ -131,11 +137,14 @@ class Objects:
         return self._write("commit", "\n".join(lines).encode())
 
     def _write(self, kind: str, data: bytes) -> str:
+        return self._put(self._begin(loose.make(kind, data)))
+
+    def _put(self, made: loose.Loose) -> str:
         # libgit2 flushes the object and its folder, but not the name of a folder that it makes.
-        self._new_folder |= not os.path.isdir(f"{self._loose}/{loose.make(kind, data).oid[:2]}")  # noqa: PTH112
+        self._new_folder |= not os.path.isdir(f"{self._loose}/{made.oid[:2]}")  # noqa: PTH112
         for left in reversed(range(_TRIES)):
             try:
-                oid = str(self._repo.write(_KINDS[kind], data))
+                oid = str(self._repo.write(_KINDS[made.kind], made.data))
             except (pygit2.GitError, OSError) as error:
                 if _is_disk(error):
                     raise _storage(error, "an object could not be written") from error
@@ -145,6 +154,22 @@ class Objects:
                 self.written.append(oid)
                 return oid
         raise AssertionError("unreachable")
+
+    def _begin(self, found: loose.Loose) -> loose.Loose:
+        """Note an object that is about to be written."""
+        if not self._fresh or len(self._fresh) >= _MOST_FRESH:
+            self._fresh.clear()
+            self._calm = collection.look(self._git_dir)
+        self._fresh.append(found)
+        return found
+
+    def _keep(self) -> None:
+        """Write again what a `git gc` beside us took away, as no ref held it when it looked."""
+        while self._fresh and collection.disturbed(self._git_dir, self._calm):
+            self._calm = collection.look(self._git_dir)
+            for one in self._fresh:
+                if not self.has(one.oid):
+                    self._put(one)
 
     def read_blob(self, oid: str) -> bytes:
         found = self._get(oid)
@@ -249,7 +274,10 @@ class Objects:
         Raises RefMoved when someone else was quicker, StorageError when the disk refuses, LockTimeout when another
         process keeps the ref locked, GitError for the rest.
         """
+        self._keep()
         self._change(name, expected, lambda: self._swap(name, expected, new))
+        self._keep()
+        self._fresh.clear()
 
     def _flush_folders(self) -> None:
         if self._new_folder and self.sync:

@@ -13,17 +13,21 @@ from pathlib import Path
 from shlex import quote
 
 from smithers_git.core.amounts import FILE, shown
+from smithers_git.edge.git import collection
 from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.durable import sync_objects
 from smithers_git.edge.git.repository import Repository, require_commit
 from smithers_git.edge.git.restore import examine, put_on_branch, unfinished
-from smithers_git.errors import RepositoryError, TooLarge
+from smithers_git.errors import GitError, RepositoryError, TooLarge
 
 _TOO_MUCH = "more than [disk] max_file lets into git history"
 
 _UNFLUSHED = ("-c", "core.fsync=-loose-object")
 """`sync_objects` flushes all at once afterwards."""
+
+_TRIES = 5
+"""Times that a snapshot is made, when a `git gc` beside us takes it away."""
 
 _NOBODY = {
     f"GIT_{role}_{part}": value
@@ -68,6 +72,31 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
         TooLarge: a file is larger, and no filter such as git-lfs replaces it; or one in a commit that was made here.
         StorageError: something cannot be read, or the disk is full.
     """
+    for left in reversed(range(_TRIES)):
+        calm = collection.look(checkout.common_dir)
+        try:
+            found = _snapshot(checkout, parent, message, branch_ref, limit)
+        except GitError:
+            if not left or not collection.disturbed(checkout.common_dir, calm):
+                raise
+        else:
+            if not left or not collection.disturbed(checkout.common_dir, calm) or _is_whole(checkout, found, parent):
+                return found
+        # From the parent again, without an index: `git add` takes what is in it for written.
+        checkout.git("update-ref", branch_ref, parent)
+        checkout.git("symbolic-ref", "HEAD", branch_ref)
+        checkout.git("reflog", "expire", "--expire=now", branch_ref, "HEAD")  # of commits that are gone
+        (checkout.git_dir / "index").unlink(missing_ok=True)
+        checkout.git("read-tree", parent)
+    raise AssertionError("unreachable")
+
+
+def _is_whole(checkout: Checkout, found: Snapshot, parent: str) -> bool:
+    """Whether a `git gc` beside us has taken nothing of it."""
+    return not checkout.try_git("rev-list", "--objects", "--quiet", found.commit, f"^{parent}").code
+
+
+def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, limit: int) -> Snapshot:
     state = examine(checkout, branch_ref)
     parents = _lineage(checkout, parent, state, branch_ref)
     if parents != [parent]:
