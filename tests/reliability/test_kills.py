@@ -93,7 +93,9 @@ def test_soak_engines_survive_kills_stops_jumps_full_disks_and_the_users_own_git
         for seed in seeds:
             print(f"SMITHERS_TEST_SEED={seed}")
             violations = 1
-            Arena(seed, tmp_path / seed, tally, How(0.12, faults=True, small=small)).go(min(ARENA, kills - tally.kills))
+            Arena(seed, tmp_path / seed, tally, How(0.12, faults=True, gc_beside=True, small=small)).go(
+                min(ARENA, kills - tally.kills)
+            )
             violations = 0
             shutil.rmtree(tmp_path / seed)
             shutil.rmtree(small / "repo")
