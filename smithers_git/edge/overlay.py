@@ -48,16 +48,21 @@ def remove_draft(draft: Path) -> None:
 
 
 def _place(target: Path, make: Callable[[Path], object]) -> bool:
-    """Made beside its place and moved there when it is whole: a full disk leaves nothing half-made."""
+    """Made beside its place, flushed, and moved there when it is whole: neither a full disk nor a power loss leaves
+    anything half-made, and it is never made again."""
     if os.path.lexists(target):
         return False
     draft = target.with_name(f".{target.name}{_DRAFT}")
     try:
+        fresh = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_draft(draft)
         try:
             make(draft)
+            _flush(draft)
             draft.rename(target)
+            for folder in (target, *fresh):
+                _flush_one(folder.parent)
         finally:
             remove_draft(draft)
     except shutil.Error as error:
@@ -67,3 +72,21 @@ def _place(target: Path, make: Callable[[Path], object]) -> bool:
             f"{target} cannot be written: {error.strerror}", hint=f"check {target.parent}: permissions and free space"
         ) from error
     return True
+
+
+def _flush(path: Path) -> None:
+    """Have a file, or a folder with all that is in it, on the disk."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _flush_one(Path(folder, name))
+        _flush_one(Path(folder))
+    if not path.is_dir():
+        _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

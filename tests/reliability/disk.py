@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -43,6 +44,8 @@ class Node(NamedTuple):
     kind: str
     mode: int = 0o644
     data: bytes = b""
+    same: int = 0
+    """Another number than 0 for a file with several names: those that share it are one."""
 
 
 Tree = dict[str, Node]
@@ -101,6 +104,7 @@ class Disk:
         self.flushes: list[int] = []
         self._nodes: list[Node] = [Node("dir", 0o755)]
         self._first: dict[int, dict[str, int]] = {0: {}}
+        self._shared: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
         for path in sorted(base):
             self._plant(path, base[path])
@@ -120,7 +124,9 @@ class Disk:
 
     def _plant(self, path: str, node: Node) -> None:
         folder, _, name = path.rpartition("/")
-        number = self._new(node)
+        number = self._shared.get(node.same) or self._new(node._replace(same=0))
+        if node.same:
+            self._shared[node.same] = number
         found = self._walk(self._first, folder)
         assert found is not None, f"{path} has no folder"
         self._first[found][name] = number
@@ -404,13 +410,15 @@ class Disk:
     def _seen(
         self, entries: dict[int, dict[str, int]], files: dict[int, bytearray], modes: dict[int, int]
     ) -> Iterator[tuple[str, Node]]:
+        names = Counter(number for inside in entries.values() for number in inside.values())
         pending = [("", 0)]
         while pending:
             above, folder = pending.pop()
             for name, number in entries.get(folder, {}).items():
                 path, node = above + name, self._nodes[number]
                 mode = modes.get(number, node.mode)
-                yield path, Node(node.kind, mode, bytes(files[number]) if number in files else node.data)
+                data = bytes(files[number]) if number in files else node.data
+                yield path, Node(node.kind, mode, data, number if names[number] > 1 else 0)
                 if node.kind == "dir":
                     pending.append((path + "/", number))
 

@@ -121,7 +121,7 @@ def _child(known: tuple[str, list[Mark], Any, str, str], first: int, last: int, 
     found: dict[str, Any] = {"problems": [], "result": None}
     try:
         found["result"] = CASES[case].recover(stage, [m for m in marks if m.at < last], marks, first)
-        if result is not None and found["result"] != result:
+        if result is not None and json.loads(json.dumps(found["result"])) != result:
             found["problems"].append(f"it leads to {found['result']}, not to {result}")
     except AssertionError as error:
         found["problems"].append(str(error))

@@ -39,14 +39,15 @@ def tree_of(top: Path) -> Tree:
     for folder, folders, names in os.walk(top):
         for name in [*folders, *names]:
             path = Path(folder, name)
-            mode = path.lstat().st_mode & 0o7777
+            stat = path.lstat()
+            mode = stat.st_mode & 0o7777
             where = str(path.relative_to(top))
             if path.is_symlink():
                 found[where] = Node("link", mode, os.fsencode(path.readlink()))
             elif path.is_dir():
                 found[where] = Node("dir", mode)
             else:
-                found[where] = Node("file", mode, path.read_bytes())
+                found[where] = Node("file", mode, path.read_bytes(), stat.st_ino if stat.st_nlink > 1 else 0)
     return found
 
 
@@ -54,13 +55,18 @@ def lay_out(tree: Tree, top: Path) -> None:
     """Have exactly `tree` below the folder `top`."""
     for path in top.iterdir() if top.is_dir() else ():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    shared: dict[int, Path] = {}
     for where in sorted(tree):
         node, path = tree[where], top / where
         if node.kind == "dir":
             path.mkdir(parents=True)
         elif node.kind == "link":
             path.symlink_to(os.fsdecode(node.data))
+        elif node.same in shared:
+            path.hardlink_to(shared[node.same])
         else:
+            if node.same:
+                shared[node.same] = path
             path.write_bytes(node.data)
             path.chmod(node.mode)
     for where, node in tree.items():

@@ -104,6 +104,15 @@ def test_a_truncated_file_may_be_empty_before_it_is_full_again() -> None:
         assert {b"", b"newer", b"old"} <= {found["d/old"] for found in at_end(disk, mode)}
 
 
+def test_two_names_of_a_file_stay_one_file() -> None:
+    disk = Disk(BASE, [Line("link", "d/old", "e/a"), Line("write", "e/a", data=b"n"), Line("unlink", "d/old")])
+    both, one = disk.image("strict:2:all"), disk.image("strict:3:all")
+    assert both["d/old"].same == both["e/a"].same != 0
+    assert both["d/old"].data == b"nld"
+    assert one["e/a"] == Node("file", 0o644, b"nld")
+    assert Disk(both, [Line("write", "d/old", data=b"x")]).image("strict:1:all")["e/a"].data == b"xld"
+
+
 def test_a_change_of_a_name_needs_the_one_before_it() -> None:
     lines = [Line("create", "d/a"), Line("unlink", "d/a"), Line("create", "d/a"), Line("write", "d/a", data=b"2")]
     disk = Disk(BASE, lines)

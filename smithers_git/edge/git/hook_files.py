@@ -61,12 +61,14 @@ def install(repo: Repository, shim: Path, name: str) -> Literal["installed", "ch
         repo.smithers_dir.mkdir(exist_ok=True)
         (repo.smithers_dir / _MADE).write_text(str(place), "utf-8")  # first: a folder that nobody claims stays for ever
         place.mkdir(parents=True)
+        flush(place.parent)
     if whose == "other":
         if os.path.lexists(kept) and not (kept.lstat().st_ino == path.lstat().st_ino):
             raise HookError(f"{kept} is in the way: an older hook is kept there", hint="look at both, and remove one")
         if not os.path.lexists(kept):
             # A second name first: at no moment is there no hook.
             os.link(path, kept, follow_symlinks=False)
+            flush(place)  # the name that is replaced below must not be on the disk before this one
     text = shim.read_text("utf-8")
     for mark, value in (
         ("@PYTHON@", sys.executable),
@@ -98,6 +100,7 @@ def uninstall(repo: Repository, name: str) -> Literal["removed", "restored"] | N
     ours = holder(place, name) == "smithers"
     if ours and os.path.lexists(kept):
         kept.replace(path)
+        flush(place)
         return "restored"
     if ours:
         path.unlink()
