@@ -75,19 +75,18 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
     for left in reversed(range(_TRIES)):
         calm = collection.look(checkout.common_dir)
         try:
-            found = _snapshot(checkout, parent, message, branch_ref, limit)
+            head, found = _snapshot(checkout, parent, message, branch_ref, limit)
         except GitError:
             if not left or not collection.disturbed(checkout.common_dir, calm):
                 raise
         else:
             if not left or not collection.disturbed(checkout.common_dir, calm) or _is_whole(checkout, found, parent):
                 return found
-        # From the parent again, without an index: `git add` takes what is in it for written.
-        checkout.git("update-ref", branch_ref, parent)
-        checkout.git("symbolic-ref", "HEAD", branch_ref)
-        checkout.git("reflog", "expire", "--expire=now", branch_ref, "HEAD")  # of commits that are gone
+            checkout.git("update-ref", branch_ref, head)
+            checkout.git("reflog", "expire", "--expire=now", branch_ref, "HEAD")  # of commits that are gone
+        # Without an index: `git add` takes what is in it for written.
         (checkout.git_dir / "index").unlink(missing_ok=True)
-        checkout.git("read-tree", parent)
+        checkout.git("read-tree", "HEAD")
     raise AssertionError("unreachable")
 
 
@@ -96,7 +95,8 @@ def _is_whole(checkout: Checkout, found: Snapshot, parent: str) -> bool:
     return not checkout.try_git("rev-list", "--objects", "--quiet", found.commit, f"^{parent}").code
 
 
-def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, limit: int) -> Snapshot:
+def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, limit: int) -> tuple[str, Snapshot]:
+    """As `snapshot`, once; also returns where HEAD was."""
     state = examine(checkout, branch_ref)
     parents = _lineage(checkout, parent, state, branch_ref)
     if parents != [parent]:
@@ -112,7 +112,7 @@ def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, li
         sync_objects(checkout, commit, parent)
     if (state.head, state.branch) != (commit, branch_ref) or unfinished(checkout):
         put_on_branch(checkout, branch_ref, commit)
-    return Snapshot(commit, tree, commit != parent, state.uncovered)
+    return state.head or parent, Snapshot(commit, tree, commit != parent, state.uncovered)
 
 
 @storage_errors
