@@ -41,7 +41,7 @@ class Live:
     others: list[Engine] = field(default_factory=list)
     """Second engines, which may have come first."""
     by_hand: dict[str, str] = field(default_factory=dict)
-    """What a person wrote into its workspaces: blob, to where."""
+    """What a person wrote into its workspaces: blob, to the name of the file."""
 
 
 @dataclass
@@ -299,7 +299,7 @@ class Arena:
         name, words = f"by-hand-{self.chance.randrange(10**9)}", f"{self.chance.random()}\n"
         (self.chance.choice(spaces) / name).write_text(words, "utf-8")
         blob = repos.git(self.repo, "hash-object", "--stdin", stdin=words.encode())
-        live.by_hand[blob] = f"{name} in {live.run}"
+        live.by_hand[blob] = name
         self._count("edits by hand")
 
     def _fill(self, live: Live) -> None:
