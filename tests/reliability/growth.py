@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,7 +35,7 @@ AFTER = ("ps --all", "inspect LONG", "inbox", "gc --dry-run", "reindex")
 """Again when all runs that are over are folded."""
 GIT = (
     "git gc -q", "git status --short", "git for-each-ref", "git log --all --oneline", "git fetch -q --all",
-    "git clone -q . ../NEW", "git clone -q --mirror . ../NEW", "git push -q --mirror ../BARE",
+    "git clone -q --no-local . ../NEW", "git clone -q --no-local --mirror . ../NEW", "git push -q --mirror ../BARE",
 )  # fmt: skip
 """What a user does in such a repository."""
 
@@ -91,6 +92,33 @@ class Meter:
             code = cli.run(words)
         assert not code, f"smithers {' '.join(words)} exited with {code}: {err.getvalue()}"
         return Cost(cpu() - before, len(out.getvalue()), calls[0])
+
+    def start_kanban(self) -> Cost:
+        """From `smithers up kanban` to the first agent that works on a ticket, in a process of its own."""
+        self._new += 1
+        run, script = f"kanban-{self._new}", self.world.repo.parent / "hang.toml"
+        script.write_text('[[turn]]\nnode = "*.implement"\nhang = true\n')
+        before = cpu()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "smithers_git", "up", "kanban", "--run-id", run],
+            cwd=self.world.repo,
+            env=os.environ | {"SMITHERS_SCRIPT": str(script)},
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        heard = b""
+        for line in process.stderr:
+            heard += line
+            if b".implement started" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        heard += process.stderr.read()
+        process.wait()
+        process.stderr.close()
+        assert b".implement started" in heard, heard.decode()
+        found = Cost(cpu() - before, len(heard), 0)
+        self._ours(["cancel", run])
+        return found
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[list[int]]:

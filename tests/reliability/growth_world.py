@@ -36,6 +36,8 @@ def flow(ctx: Context[Request]):
     return Sequence([*steps, Approval("ship", title="Ship it?")] if ctx.input.ask else steps)
 """
 
+POOLS = "[pools]\n" + "".join(f'{role} = ["script"]\n' for role in ("implement", "review", "smart", "fast"))
+
 TALKER = """
 from pydantic import BaseModel
 from smithers_git import Context, Parallel, Sequence, Task, workflow
@@ -83,7 +85,7 @@ class World:
         (repo / "flow.py").write_text(FLOW)
         (repo / "talker.py").write_text(TALKER)
         (repo / ".smithers" / "tickets").mkdir(parents=True)
-        (repo / ".smithers" / "config.toml").write_text('check = "true"\n[landing]\ngates = ["true"]\n')
+        (repo / ".smithers" / "config.toml").write_text('check = "true"\n[landing]\ngates = ["true"]\n' + POOLS)
         self.git("add", "-A")
         self.git("commit", "-qm", "workflows")
         self.git("branch", BRANCH)
