@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the help texts and the error table, and the table of profiles in docs/agents.md.
+"""Write docs/commands.md and smithers_git/help.txt from the help texts, and the table of profiles in docs/agents.md.
 
 `make docs` runs it. A test compares the files with this.
 """
@@ -48,6 +48,13 @@ def page() -> str:
     )
     parts[-1] += "".join(f"\n| `{code}` | {exit} | {when} |" for code, exit, when in errors.table()) + "\n"
     return "\n".join(parts)
+
+
+def help_page() -> str:
+    """smithers_git/help.txt: what `smithers --help` prints, made beforehand."""
+    # click keeps two columns free of the 80 that it fills.
+    context = click.Context(cli.root, info_name="smithers", terminal_width=78, **cli.root.context_settings)
+    return cli.root.get_help(context) + "\n"
 
 
 def sections() -> list[tuple[str, list[str]]]:
@@ -112,6 +119,7 @@ def main() -> None:
     here = Path(__file__).parent
     (here / "commands.md").write_text(page(), encoding="utf-8")
     (here / "agents.md").write_text(agents_page(), encoding="utf-8")
+    (here.parent / "smithers_git" / "help.txt").write_text(help_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

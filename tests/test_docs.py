@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 from kit import repos, runs
 
+import smithers_git
 from smithers_git import errors
 from smithers_git.core import codec, events
 from smithers_git.core.profile import load_profile
@@ -115,6 +116,11 @@ def test_the_table_of_profiles_is_current() -> None:
 
 def test_the_commands_page_is_current() -> None:
     assert (DOCS / "commands.md").read_text("utf-8") == generated(), "make docs"
+
+
+def test_the_help_that_is_made_beforehand_is_current() -> None:
+    made = str(content.load_module(DOCS / "generate.py", "generate_docs").help_page())
+    assert Path(smithers_git.__file__).with_name("help.txt").read_text("utf-8") == made, "make docs"
 
 
 def test_every_command_and_every_error_is_on_the_commands_page() -> None:

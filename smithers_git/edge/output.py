@@ -9,7 +9,6 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from shutil import get_terminal_size
 from typing import Any, TextIO
 
 
@@ -76,9 +75,15 @@ def paint(text: str, style: str) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if colored() and style in _STYLES else text
 
 
+def _size(otherwise: tuple[int, int]) -> os.terminal_size:
+    from shutil import get_terminal_size  # 5 ms that `smithers --help` does without
+
+    return get_terminal_size(otherwise)
+
+
 def columns() -> int:
     """Width of the terminal; 120 where there is none, so that a program reads whole lines."""
-    return get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 120
+    return _size((120, 24)).columns if sys.stdout.isatty() else 120
 
 
 def clip(text: str, width: int) -> str:
@@ -122,7 +127,7 @@ def binary(data: bytes) -> None:
 
 def page(text: str) -> None:
     """A long result: through the user's pager on a terminal that it does not fit, else as it is."""
-    if is_terminal() and text.count("\n") >= get_terminal_size((80, 24)).lines:
+    if is_terminal() and text.count("\n") >= _size((80, 24)).lines:
         import click
 
         click.echo_via_pager(text, color=colored())
