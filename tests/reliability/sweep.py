@@ -25,6 +25,9 @@ ERRORS = {
 }
 """Each error with the calls that may give it."""
 
+LASTING = ("ENOSPC+", "EIO+", "EACCES+", "EMFILE+")
+"""Those that may go on and on. EINTR does not: whoever tries again, as Python does, would do so for ever."""
+
 CRASHES = ("kill-before", "kill-after", "tear")
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from reliability import report
-from reliability.sweep import CRASHES, ERRORS, Fault, Sweep, Violation
+from reliability.sweep import CRASHES, ERRORS, LASTING, Fault, Sweep, Violation
 from reliability.sweep_operations import OPERATIONS
 
 import smithers_git
@@ -76,13 +76,13 @@ def drawn(seed: str, operations: int, make: Callable[[str], Sweep]) -> list[Viol
     found: list[Violation] = []
     for name in chance.sample(sorted(OPERATIONS), operations):
         made = make(name)
-        for fault in (Fault(chance.choice(CRASHES)), Fault(chance.choice(sorted(ERRORS)) + chance.choice(["", "+"]))):
+        for fault in (Fault(chance.choice(CRASHES)), Fault(chance.choice([*ERRORS, *LASTING]))):
             points = made.points(fault)
             tally = tallies[f"{name} {fault.name}"] = Tally(name, fault.name, points)
             step = max(1, points // 2)
             for point in range(chance.randint(1, step), points + 1, step):
                 tally.cases += 1
-                violation = made.case(fault, point, onward=False)
+                violation = made.case(fault, point, thorough=tally.cases == 1, onward=False)
                 if violation is not None:
                     found.append(violation)
                     tally.violations.append(str(violation))
