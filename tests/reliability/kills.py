@@ -322,7 +322,7 @@ class Arena:
 
     def _git(self, *argv: str, what: str) -> None:
         self.beside = [one for one in self.beside if one.poll() is None]
-        if len(self.beside) < 2:
+        if not self.beside:  # a fetch beside a gc that prunes breaks what it fetched, without us
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             self.beside.append(subprocess.Popen(["git", *argv], cwd=self.repo, **quiet))
             self._count(what)

@@ -48,7 +48,7 @@ def test_engines_killed_200_times_at_any_moment_do_every_step_once(tmp_path: Pat
     tally, begun, seeds = Tally(), time.monotonic(), _seeds(1)
     for seed in seeds:
         print(f"SMITHERS_TEST_SEED={seed}")
-        Arena(seed, tmp_path / seed, tally, How(0.05)).go(KILLS)
+        Arena(seed, tmp_path / seed, tally, How(0.03)).go(KILLS)
     _report(tally, seeds, time.monotonic() - begun, 0)
 
 
