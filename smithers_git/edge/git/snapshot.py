@@ -73,30 +73,37 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
         StorageError: something cannot be read, or the disk is full.
     """
     for left in reversed(range(_TRIES)):
-        calm = collection.look(checkout.common_dir)
+        calm, error = collection.look(checkout.common_dir), None
         try:
-            head, found = _snapshot(checkout, parent, message, branch_ref, limit)
-        except GitError:
-            if not left or not collection.disturbed(checkout.common_dir, calm):
-                raise
-        else:
-            if not left or not collection.disturbed(checkout.common_dir, calm) or _is_whole(checkout, found, parent):
-                return found
-            checkout.git("update-ref", branch_ref, head)
-            checkout.git("reflog", "expire", "--expire=now", branch_ref, "HEAD")  # of commits that are gone
-        # Without an index: `git add` takes what is in it for written.
-        (checkout.git_dir / "index").unlink(missing_ok=True)
-        checkout.git("read-tree", "HEAD")
-    raise AssertionError("unreachable")
+            found = _snapshot(checkout, parent, message, branch_ref, limit)
+        except GitError as reason:
+            error = reason
+        disturbed = collection.disturbed(checkout.common_dir, calm)
+        if error is None and (not disturbed or _is_whole(checkout, found.commit, parent)):
+            return found
+        if error is not None and not disturbed and _is_whole(checkout, "HEAD", parent):
+            raise error
+        if left:
+            _begin_again(checkout, parent, branch_ref)
+    raise error or GitError(f"git gc takes away what is saved of {checkout.path}", hint="wait for it to end")
 
 
-def _is_whole(checkout: Checkout, found: Snapshot, parent: str) -> bool:
-    """Whether a `git gc` beside us has taken nothing of it."""
-    return not checkout.try_git("rev-list", "--objects", "--quiet", found.commit, f"^{parent}").code
+def _is_whole(checkout: Checkout, commit: str, parent: str) -> bool:
+    """Whether nothing of it was taken away by a `git gc`, beside us or beside an engine that was killed."""
+    return not checkout.try_git("rev-list", "--objects", "--quiet", commit, f"^{parent}").code
 
 
-def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, limit: int) -> tuple[str, Snapshot]:
-    """As `snapshot`, once; also returns where HEAD was."""
+def _begin_again(checkout: Checkout, parent: str, branch_ref: str) -> None:
+    """Let nothing in the way of a further try be damaged. The files stay, so only an agent's own commits can go."""
+    (checkout.git_dir / "index").unlink(missing_ok=True)  # `git add` takes what is in it for written
+    if not _is_whole(checkout, "HEAD", parent):
+        checkout.git("symbolic-ref", "HEAD", branch_ref)
+        checkout.git("update-ref", branch_ref, parent)
+        checkout.git("reflog", "expire", "--expire=now", branch_ref, "HEAD")
+    checkout.git("read-tree", "HEAD")
+
+
+def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, limit: int) -> Snapshot:
     state = examine(checkout, branch_ref)
     parents = _lineage(checkout, parent, state, branch_ref)
     if parents != [parent]:
@@ -112,7 +119,7 @@ def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, li
         sync_objects(checkout, commit, parent)
     if (state.head, state.branch) != (commit, branch_ref) or unfinished(checkout):
         put_on_branch(checkout, branch_ref, commit)
-    return state.head or parent, Snapshot(commit, tree, commit != parent, state.uncovered)
+    return Snapshot(commit, tree, commit != parent, state.uncovered)
 
 
 @storage_errors

@@ -100,3 +100,21 @@ def test_a_snapshot_that_a_gc_took_apart_is_made_again(
     assert git(repo, "rev-parse", branch) == found.commit
     assert git(checkout.path, "status", "--porcelain") == ""
     proofs.sound(repo)
+
+
+@pytest.mark.parametrize("lost", ["commit", "tree", "blob"])
+def test_a_workspace_whose_saved_commit_lost_something_is_saved_from_its_files(
+    repo: Path, tmp_path: Path, lost: str
+) -> None:
+    """A gc took it away, and the engine was killed before it could look."""
+    branch, parent = "refs/heads/smithers/run/main", git(repo, "rev-parse", "HEAD")
+    checkout = add(discover(repo), tmp_path / "space", branch, parent)
+    git(checkout.path, "reset", "-q", "--hard")
+    repos.write(checkout.path, {"new.txt": "new\n"})
+    before = snapshot.snapshot(checkout, parent, "saved", branch).commit
+    oid = git(repo, "rev-parse", {"commit": before, "tree": f"{before}^{{tree}}", "blob": f"{before}:new.txt"}[lost])
+    (repo / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    found = snapshot.snapshot(checkout, parent, "saved again", branch)
+    assert git(repo, "show", f"{found.commit}:new.txt") == "new"
+    assert git(repo, "rev-parse", branch, "HEAD").split() == [found.commit, parent]
+    proofs.sound(repo)
