@@ -13,7 +13,9 @@ import pytest
 pytest.register_assert_rewrite("kit.engines", "kit.gates", "kit.journeys", "kit.proofs", "kit.refusals")
 pytest.register_assert_rewrite("reliability.kill_checks", "reliability.kills", "reliability.stateful")
 
-from kit import repos  # noqa: E402 - after they were registered
+from kit import repos, starter  # noqa: E402 - after they were registered
+
+from smithers_git.edge import process  # noqa: E402
 
 # An allow-list: a new variable on a developer's machine must not be able to change a result.
 _KEPT = {"PATH", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "SYSTEMROOT"}
@@ -82,6 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SMITHERS_SCRIPT", "")
     monkeypatch.delenv("SMITHERS_SCRIPT")
     _settle(monkeypatch, folder)
+    monkeypatch.setattr(process, "spawn_detached", starter.spawn_detached)
     return folder
 
 

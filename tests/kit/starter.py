@@ -9,6 +9,7 @@ import pkgutil
 import runpy
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -17,6 +18,7 @@ from subprocess import TimeoutExpired
 
 import smithers_git
 from smithers_git import clock
+from smithers_git.edge.process.command import spawn_detached as _spawn_detached
 
 _LAZY = ("jinja2", "sqlite_utils", "tomlkit", "rich.console", "rich.table")
 """What our modules import only when they need it, and every run needs."""
@@ -29,8 +31,15 @@ class Forked:
     like any other: own session, own folder, environment and files, exit code and signals.
     """
 
-    def __init__(self, argv: tuple[str, ...], folder: Path, out: str = os.devnull, err: str = os.devnull) -> None:
-        told = (argv, str(folder), dict(os.environ), out, err)
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        folder: Path,
+        out: str = os.devnull,
+        err: str = os.devnull,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        told = (argv, str(folder), dict(os.environ if env is None else env), out, err)
         # A daemon is what multiprocessing ends, not waits for, when the test session ends.
         self._process: BaseProcess = _server().Process(target=_live, args=told, daemon=True)
         self._process.start()
@@ -56,6 +65,13 @@ class Forked:
             os.kill(self.pid, number)
 
 
+def spawn_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
+    """As `process.spawn_detached`, but what smithers starts of itself begins with everything imported."""
+    if list(argv[:4]) != [sys.executable, "-P", "-m", "smithers_git"]:
+        return _spawn_detached(argv, cwd=cwd, env=env, log=log)
+    return Forked(tuple(argv[4:]), cwd, str(log), str(log), env).pid
+
+
 @cache
 def _server() -> ForkServerContext:
     """The context whose server has imported our modules; the server ends with this process."""
@@ -73,8 +89,8 @@ def _live(argv: tuple[str, ...], folder: str, environ: dict[str, str], out: str,
     os.environ.update(environ)
     for number, name, flags in (
         (0, os.devnull, os.O_RDONLY),
-        (1, out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-        (2, err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+        (1, out, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+        (2, err, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
     ):
         opened = os.open(name, flags, 0o666)
         os.dup2(opened, number)
