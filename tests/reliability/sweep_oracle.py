@@ -209,6 +209,8 @@ def names(world: World) -> set[str]:
 def _plain(name: str) -> str:
     name = re.sub(r"/objects/[0-9a-f]{2}(/[0-9a-f]{38})?$", "/objects/loose", name)
     name = re.sub(r"/objects/pack/pack-[0-9a-f]{40}\.", "/objects/pack/pack.", name)
+    # A record that was just made, and never finished, is removed when it is older: another name is taken meanwhile.
+    name = re.sub(r"(?<=\.git/worktrees/)([a-z]*)\d+", r"\1", name)
     name = re.sub(r"\.set-aside.*|(?<=rewound/)[^/]+/\d+$", "…", name)
     return re.sub(r"[0-9a-f]{40}", "…", name)
 
