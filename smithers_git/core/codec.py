@@ -47,12 +47,28 @@ def dumps(value: Any) -> bytes:
 
     Line by line, so that `git diff` of two outputs says something. Raises ValueError for what JSON cannot hold.
     """
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    try:
+        text = _indented(value, "\n")
+    except RecursionError:
+        raise ValueError("a value that is in itself, or too deep") from None
     # A lone surrogate is valid in JSON text ("\ud800") but has no UTF-8 form.
     return text.encode("utf-8", "replace") + b"\n"
 
 
 _line = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False).encode
+
+
+def _indented(value: Any, start: str) -> str:
+    """As json.dumps has it with an indent of one, which it does in Python: 30 us for two keys, against 6."""
+    inner = start + " "
+    if isinstance(value, dict) and value and all(type(key) is str for key in value):
+        rows = [f"{_line(key)}: {_indented(value[key], inner)}" for key in sorted(value)]
+        return "{" + inner + f",{inner}".join(rows) + start + "}"
+    if isinstance(value, list | tuple) and value:
+        return "[" + inner + f",{inner}".join([_indented(one, inner) for one in value]) + start + "]"
+    if isinstance(value, dict | list | tuple) and value:
+        return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False).replace("\n", start)
+    return _line(value)
 
 
 def encode(frame: FrameData) -> bytes:

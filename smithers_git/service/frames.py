@@ -104,6 +104,13 @@ class Chain:
         self._files: dict[str, bytes] = {}
         self._dropped: list[str] = []
         self._values: OrderedDict[str, Any] = OrderedDict()
+        self.index_pause = 0.0
+        """Seconds between two rows of the index. Whoever sets it calls `index_now` when nothing more comes; a row that
+        is behind its ref is made anew by whoever reads it, so what it costs is only that."""
+        self._indexed = 0.0
+        self.is_indexed = True
+        """Whether the index reflects the newest frame, as far as this process knows."""
+        self._known: list[Known] = []
 
     @classmethod
     def open(
@@ -239,9 +246,18 @@ class Chain:
         self._publish(commit)
         self.tip, self.state.number = commit, frame.number
         self._pending, self._files, self._dropped = [], {}, []
-        if self.index is not None:
-            self.index.record(self.state, commit, cache_rows(commit, frame))
+        self._known += cache_rows(commit, frame)
+        self.is_indexed = False
+        if self._known or abs(frame.time - self._indexed) >= self.index_pause:
+            self.index_now()
         return commit
+
+    def index_now(self) -> None:
+        """Have the index reflect the newest frame, if it does not yet."""
+        if self.index is None or self.is_indexed or self._pending or self.tip is None:
+            return
+        self.index.record(self.state, self.tip, self._known)
+        self._known, self._indexed, self.is_indexed = [], self._at, True
 
     def rewind(self, commit: str) -> None:
         """Put the run back to an earlier frame of its own; raises as `commit` does."""

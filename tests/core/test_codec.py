@@ -46,6 +46,22 @@ def test_the_form_is_what_it_was_when_the_first_frames_were_written():
     )
 
 
+@settings(deadline=None)
+@given(histories.plain | st.dictionaries(st.integers() | st.text(), st.lists(histories.plain, max_size=2), max_size=3))
+def test_the_form_is_that_of_pythons_own_json(value):
+    if len({type(key) for key in value} if isinstance(value, dict) else ()) > 1:
+        return  # keys of several types have no order
+    usual = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    assert dumps(value) == usual.encode("utf-8", "replace") + b"\n"
+
+
+def test_a_value_that_holds_itself_is_refused():
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(ValueError, match="in itself"):
+        dumps(circle)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, [math.nan], {"a": math.inf}])
 def test_what_json_cannot_hold_is_refused(value):
     with pytest.raises(ValueError, match="JSON"):
