@@ -294,8 +294,8 @@ class Arena:
             other.kill()
         root = proofs.space_path(self.repo, live.run).parent
         spaces = sorted(path for path in root.iterdir() if (path / ".git").exists()) if root.is_dir() else []
-        if not spaces or kit.tip(self.repo, live.run) is None:
-            return
+        if not spaces or kit.tip(self.repo, live.run) is None or kit.state_of(self.repo, live.run).end is not None:
+            return  # nobody looks at a run that is over
         name, words = f"by-hand-{self.chance.randrange(10**9)}", f"{self.chance.random()}\n"
         (self.chance.choice(spaces) / name).write_text(words, "utf-8")
         blob = repos.git(self.repo, "hash-object", "--stdin", stdin=words.encode())
