@@ -99,7 +99,7 @@ def _recover_gc(stage: Stage, _known: list[Mark], _ever: list[Mark], _first: int
     nothing_lost(stage)
     proofs.sound(stage.repo)
     refs = sorted(proofs.refs(stage.repo))
-    return [refs, [row["end"] for row in stage("ps", "--all", "--json")["runs"]]]
+    return [refs, [row["status"] for row in stage("ps", "--all", "--json")["runs"]]]
 
 
 # -- hooks

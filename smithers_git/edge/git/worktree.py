@@ -18,6 +18,7 @@ from pathlib import Path
 
 from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, sound_index
 from smithers_git.edge.git.command import failure, storage_errors
+from smithers_git.edge.git.durable import flush
 from smithers_git.edge.git.moved import update_ref
 from smithers_git.edge.git.records import OURS, clear_torn, forget, record
 from smithers_git.edge.git.repository import Repository
@@ -185,6 +186,7 @@ def _take_away(repo: Repository, path: Path) -> None:
     going = path.with_name(f".{path.name}{_GOING}")
     _delete(going)
     path.rename(going)
+    flush(path.parent)  # or a power loss takes the rename back and not what was deleted since
     forget(repo, path)
     _delete(going)
 
