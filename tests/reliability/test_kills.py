@@ -35,10 +35,16 @@ def _report(tally: Tally, seeds: list[str], seconds: float, violations: int) -> 
     counts = {"kills": tally.kills, **dict(sorted(tally.faults.items()))}
     counts |= {"runs that were killed until they were over": tally.runs, "frames": tally.frames, "arenas": tally.arenas}
     how = (
-        "Four real engines, each with five script agents in worktrees, in one repository. One of them is killed many "
-        "times a second, with `kill -9`; the dead one is resumed. When a run is over, each of its steps must have been "
-        "done once, and its files, outputs, frames, and the index must be what an undisturbed run has."
+        "Four real engines, each with five script agents in worktrees, in one repository on a file system in memory. "
+        "One of them is killed many times a second, with `kill -9`; the dead one is resumed. When a run is over, each of "
+        "its steps must have been done once, and its files, outputs and frames, and the index, must be what an "
+        "undisturbed run has; `git fsck` must be content, and the user's own files and branches as before."
     )
+    if tally.faults:
+        how += (
+            " Meanwhile the clock jumps, the disk fills up, engines are stopped and continued, second engines try, a "
+            "person writes into workspaces, and the user's own git collects garbage, packs refs and fetches."
+        )
     attacks = ("P1", "P2", "P3", "P4", "P5", "P6", "P9")
     told = report.Report("kill-loop", attacks, how, counts, ", ".join(seeds), violations, seconds)
     report.write(told)

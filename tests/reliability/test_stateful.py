@@ -58,7 +58,7 @@ def _report(tally: Counter[str], number: int, seconds: float, violations: int) -
         "frames through plain git, says after each command what must be so."
     )
     counts = {"examples": examples, "commands": sum(tally.values()), **dict(sorted(tally.items()))}
-    attacks = ("P1", "P2", "P3", "P4", "P5", "P7", "P9")
+    attacks = ("P1", "P2", "P3", "P4", "P5", "P9", "I2", "I6", "I7")
     report.write(report.Report("stateful", attacks, how, counts, str(number), violations, seconds))
 
 
