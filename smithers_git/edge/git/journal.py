@@ -10,6 +10,7 @@ that is there may be empty, and the ref goes to the last record unless somebody 
     frame <ref> <commit> <bytes> <CRC-32 of the ref, the commit and these bytes>
     <kind> <size>
     ...                     the object's bytes; kind, size and bytes of the next; and so on
+    zeros                   until the next record, or the end
 
 One file is one segment, `.git/smithers/journal/<run>.<number>`; its live owner holds a lock of the system on it.
 """
@@ -35,6 +36,9 @@ FULL: Final = 2048
 """Objects in a segment before it is settled; well below the 6,700 at which git starts a gc of its own."""
 _BYTES: Final = 8 << 20
 """Bytes in a segment before it is settled; they are in memory too."""
+_AHEAD: Final = 64 << 10
+"""Zeros behind the records. A flush of a file that has not grown needs no commit of the file system's own journal, into
+which all the names of the frame's loose objects would have to go too."""
 _FEW: Final = 500
 """Up to so many objects stay loose when they are settled. A pack for every short run would be many packs."""
 _WAIT: Final = 60.0
@@ -65,17 +69,23 @@ class Segment:
         self.records: list[Record] = []
         self.objects = 0
         self.size = 0
+        self._room = 0
+        """Bytes of the file, zeros behind the last record included."""
         self.path, self._fd = _make(common_dir, run)
 
     def append(self, record: Record) -> None:
         """Have `record` on the disk. Raises OSError; nothing of it is there then."""
         data = _encode(record)
+        at = len(_HEAD) + self.size
+        end = at + len(data)
+        ahead = b"" if end <= self._room else bytes(_AHEAD)
         try:
-            _write(self._fd, data)
+            _write(self._fd, data + ahead, at)
             _datasync(self._fd)
         except OSError:
             self._cut()
             raise
+        self._room = max(self._room, end + len(ahead))
         self.records.append(record)
         self.objects += len(record.objects)
         self.size += len(data)
@@ -88,7 +98,8 @@ class Segment:
         self._cut()
 
     def _cut(self) -> None:
-        os.ftruncate(self._fd, len(_HEAD) + self.size)
+        self._room = len(_HEAD) + self.size
+        os.ftruncate(self._fd, self._room)
 
     @property
     def is_full(self) -> bool:
@@ -128,11 +139,11 @@ def _make(common_dir: Path, run: str) -> tuple[Path, int]:
         number += 1
         path = folder / f"{run}.{number}"
         with suppress(FileExistsError):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 # Between the two lines above and below, another process may have taken it for a dead one's.
                 if hold(fd, path):
-                    _write(fd, _HEAD)
+                    _write(fd, _HEAD, 0)
                     flush(folder)
                     return path, fd
             except BaseException:
@@ -154,10 +165,10 @@ def _datasync(fd: int) -> None:
     getattr(os, "fdatasync", os.fsync)(fd)  # macOS has no fdatasync
 
 
-def _write(fd: int, data: bytes) -> None:
-    done = os.write(fd, data)
+def _write(fd: int, data: bytes, at: int) -> None:
+    done = os.pwrite(fd, data, at)
     while done < len(data):
-        done += os.write(fd, data[done:])
+        done += os.pwrite(fd, data[done:], at + done)
 
 
 def _encode(record: Record) -> bytes:
