@@ -23,6 +23,7 @@ _DONE = {
     "remove leftover": "removed leftover",
     "fold": "folded",
     "prune": "pruned",
+    "compress": "compressed",
 }
 
 

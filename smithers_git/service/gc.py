@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from smithers_git.core.state import State
-from smithers_git.edge.git import worktree
+from smithers_git.edge.git import pack, worktree
 from smithers_git.edge.git.restore import SHELF
 from smithers_git.edge.git.usage import reachable
 from smithers_git.edge.lock import is_held
@@ -25,9 +25,13 @@ from smithers_git.service.lanes import Lanes
 from smithers_git.service.project import Project
 from smithers_git.service.runs import RunView
 
-Action = Literal["remove worktree", "remove files set aside", "remove lane", "remove leftover", "fold", "prune"]
+Action = Literal[
+    "remove worktree", "remove files set aside", "remove lane", "remove leftover", "fold", "prune", "compress"
+]
 
 _SHELVED: Final = "it has files that were set aside when a worktree was put back, which no frame holds"
+_WORTH: Final = 256 << 10
+"""Bytes of packs from which on it is worth while to look for deltas."""
 _FOR_GOOD: Final = ("prune", "fold")
 _AT_ONCE: Final = 64
 """Runs that one commit of the archive folds: each of these commits lists all runs, so one a run would be too many."""
@@ -55,7 +59,7 @@ class Step:
     action: Action
     run: str
     target: str
-    """A folder, or for `fold` and `prune` the run."""
+    """A folder, for `fold` and `prune` the run, for `compress` what is."""
     bytes: int = 0
     """On the disk; what `prune` lets go of in git is freed by the user's own `git gc`."""
     space: str = ""
@@ -106,6 +110,9 @@ def plan(project: Project, wanted: Wanted) -> Plan:
     for path in _strays(project, {view.row.run for view in views} | unreadable.keys()):
         found.steps.append(Step("remove leftover", path.name, str(path), cost.folder_bytes(path)))
     found.steps += folds
+    size = pack.uncompressed(project.repository.common_dir)
+    if size >= _WORTH:
+        found.steps.append(Step("compress", "", "frames", size))
     return found
 
 
@@ -280,6 +287,8 @@ def _tried(project: Project, step: Step, batch: _Batch) -> str | None:
 
 def _do(project: Project, step: Step, batch: _Batch) -> str | None:
     """One step; why it was not done, or None. What the archive is to hear of it goes into `batch`."""
+    if step.action == "compress":
+        return _compress(project)
     if step.action == "remove lane":
         Lanes(project).clear()
         return "a gate runs in it" if Path(step.target).exists() else None
@@ -305,6 +314,17 @@ def _do(project: Project, step: Step, batch: _Batch) -> str | None:
         batch.fold |= archive.tails(project.objects, step.run, batch.own) | {run_ref(step.run): chain.tip}
     else:
         _prune(project, chain.state, chain.tip, batch)
+    return None
+
+
+def _compress(project: Project) -> str | None:
+    lock = project.lock("packing")
+    if not lock.try_acquire():
+        return "an engine packs just now"
+    try:
+        pack.compress(project.repository.common_dir)
+    finally:
+        lock.release()
     return None
 
 
