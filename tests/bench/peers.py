@@ -116,6 +116,7 @@ class Peers:
         for one in (got, same):
             for key in ("step_wall", "step_cpu"):
                 one[key] *= frames / n
+        self.bench.python("-m", "smithers_git", "gc", cwd=repo)
         self.bench.git(repo, "gc", "-q", "--prune=now")
         got |= {"frames": frames / n, "bytes": (written - empty) / n, "after_gc": (_bytes(repo) - empty) / n}
         return got, same

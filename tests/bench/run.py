@@ -2,7 +2,7 @@
 
 Machines are noisy, so every figure is measured in turn with what it is compared to (A B A B …) and only ratios of
 medians are worth quoting. The floor of a durable step is the very same objects, ref moves and rows, written by plain
-pygit2 and sqlite3 in the same process without any workflow.
+pygit2 and sqlite3 in the same process without any workflow; with power-loss safety, one append and one fdatasync more.
 """
 
 from __future__ import annotations

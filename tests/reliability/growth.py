@@ -103,6 +103,7 @@ class Meter:
             [sys.executable, "-m", "smithers_git", "up", "kanban", "--run-id", run],
             cwd=self.world.repo,
             env=os.environ | {"SMITHERS_SCRIPT": str(script)},
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         assert process.stderr is not None
