@@ -22,11 +22,11 @@ _OLD: Final = 2.0
 
 
 def record(repo: Repository, path: Path) -> Path | None:
-    """Git's own folder about the worktree at `path`."""
+    """Git's own folder about the worktree at `path`; None when there is none, or one that was never finished."""
     wanted = path.parent.resolve() / path.name / ".git"
     for file in sorted((repo.common_dir / "worktrees").glob("*/gitdir")):
         try:
-            if file.parent / os.fsdecode(file.read_bytes()).rstrip("\n") == wanted:
+            if file.parent / os.fsdecode(file.read_bytes()).rstrip("\n") == wanted and not _torn(file.parent):
                 return file.parent
         except FileNotFoundError:
             continue  # removed while we look
