@@ -1,8 +1,8 @@
 """One measured process: `step.py ours|floor SYNC N`, in a repository with a flow.py.
 
 `ours` drives the flow; `floor` writes the very same objects, ref moves and rows again, in a fresh repository beside it,
-with nothing but pygit2 and sqlite3. With SYNC 1 it keeps the promise of power loss in the cheapest way that we know: the
-bytes of a frame's objects go into one file with one fdatasync first, and all behind it is written without a flush.
+with nothing but pygit2 and sqlite3. With SYNC 1 it keeps the promise of power loss in the cheapest way known: the
+bytes of a frame's objects go into one file that does not grow, with one fdatasync, and all behind it is not flushed.
 Prints one JSON line with ms a step and MB.
 """
 
@@ -66,7 +66,10 @@ def floor(sync: bool, n: int) -> None:
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("CREATE TABLE runs (run TEXT PRIMARY KEY, tip TEXT, frame INTEGER, title TEXT, updated REAL)")
     upsert = "INSERT INTO runs VALUES (?,?,?,?,?) ON CONFLICT(run) DO UPDATE SET tip=excluded.tip, frame=excluded.frame"
-    journal = os.open(place / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    journal = os.open(place / "journal", os.O_WRONLY | os.O_CREAT)
+    os.write(journal, bytes(sum(len(data) for group in groups for _, data in group)))
+    os.fsync(journal)
+    os.lseek(journal, 0, os.SEEK_SET)
     began, used = time.perf_counter(), cpu()
     for number, group in enumerate(groups[1:]):
         if sync:
