@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills power stateful release-fixture sweep lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills power simulate stateful release-fixture sweep lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,13 @@ kills: $(WHEEL)  ## kill -9 KILLS engines at random moments, with all else that 
 
 release-fixture: $(WHEEL)  ## write the repository that later versions have to read (NAME=VERSION)
 	$(BIN)/python tests/reliability/releases/write.py $(NAME)
+
+SEEDS ?= 100000
+
+# SEED=17 plays this one and prints its scenario and all that happened; FIRST=5000 begins there.
+simulate: $(WHEEL)  ## SEEDS simulated worlds around the real engine, in which anything goes wrong
+	TMPDIR=$(SCRATCH) PYTHONPATH=tests $(BIN)/python -P -m reliability.simulate.run \
+		$(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(or $(FIRST),0))
 
 stateful: $(WHEEL)  ## EXAMPLES of any commands in any order, held to a model; SEED=17: the same ones again
 	SMITHERS_TEST_EXAMPLES=$(or $(EXAMPLES),2000) $(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) \

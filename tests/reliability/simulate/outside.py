@@ -1,0 +1,331 @@
+"""The outside of an engine, simulated: programs, workspaces, locks, index, time. What a `Project` reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.memory_git import MemoryObjects
+from reliability.simulate import flow
+from reliability.simulate.baton import FOREVER
+
+from smithers_git.core.codec import Owner
+from smithers_git.core.redact import Redactor
+from smithers_git.core.settings import Settings
+from smithers_git.edge.git.objects import BLOB, Entry
+from smithers_git.edge.git.repository import Repository
+from smithers_git.edge.git.snapshot import Snapshot
+from smithers_git.edge.index import Known, RunRow, row_of
+from smithers_git.edge.process import Exit
+from smithers_git.names import TaskKey, slug
+from smithers_git.service.job import Result
+from smithers_git.service.ports import Address
+from smithers_git.service.project import Project
+from smithers_git.service.source import Source
+
+if TYPE_CHECKING:
+    from reliability.simulate.world import Process, World
+
+ADA = "Ada <ada@example.test>"
+POLL = 0.1
+"""What an engine waits at most before it looks again: see `smithers_git.service.engine`."""
+_SETTINGS = Settings.model_validate({"disk": {"floor": "0"}})
+_REDACTOR = Redactor()
+_REPOSITORY = Repository(flow.FOLDER, flow.FOLDER / ".git", flow.FOLDER / ".git", None, "refs/heads/main")
+
+
+class SimProject(Project):
+    """The repository as one process has it."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(_REPOSITORY, {}, SimClock(process))
+        self.process, world = process, process.world
+        objects = MemoryObjects(world.store, process.step)
+        self.__dict__ |= {
+            "objects": objects,
+            "index": SimIndex(process),
+            "settings": _SETTINGS,
+            "owner": Owner(process.pid, "simulated"),
+            "state_dir": world.folder,
+            "secrets": _Secrets(),
+        }
+
+    def run_dir(self, run: str) -> Path:
+        return self.process.world.run_dir(run)
+
+    def apart(self) -> SimProject:
+        return SimProject(self.process)
+
+    def redactor(self) -> Redactor:
+        return _REDACTOR
+
+    def workspaces(self, run: str) -> Any:
+        return SimWorkspaces(self, run)
+
+    def lock(self, run: str) -> Any:
+        return SimLock(self.process, run)
+
+    def is_owned(self, run: str) -> bool:
+        return self.process.world.owner(run) is not None
+
+    def source(self, run: str, state: Any, files: Any) -> Source:
+        return self.process.world.source
+
+    def crew(self) -> Any:
+        return SimCrew(self.process)
+
+    def run_program(self, launch: Any, on_output: Any, cancel: Any, on_start: Any = None) -> Exit:
+        return self.process.world.programs.run(self.process, launch, on_output, cancel)
+
+    def end_orphans(self, run: str) -> list[int]:
+        for path in (self.run_dir(run) / "pids").glob("*.json"):
+            path.unlink()
+        return []
+
+    def ancestry(self, names: Collection[str]) -> list[dict[str, str]]:
+        return []
+
+    def require_writable(self) -> None:
+        pass
+
+    def free(self, place: Path) -> int:
+        return 1 << 40
+
+    def who(self) -> str:
+        return ADA
+
+    def signer(self) -> None:
+        return None
+
+
+class _Secrets:
+    def redactor(self, _environ: object) -> Redactor:
+        return Redactor()
+
+
+class SimClock:
+    """The machine's clock, which may jump, and chance that the seed decides."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._world = process.world
+
+    def now(self) -> float:
+        return self._world.wall()
+
+    def monotonic(self) -> float:
+        return self._world.now
+
+    def jitter(self) -> float:
+        return self._world.chance.random()
+
+    def token(self, digits: int) -> str:
+        return f"{self._world.chance.getrandbits(4 * digits):0{digits}x}"
+
+    def sleep(self, seconds: float) -> None:
+        self._process.sleep(seconds)
+
+
+class SimLock:
+    """The lock of a run. A process that ends gives it back, however it ends."""
+
+    def __init__(self, process: Process, run: str) -> None:
+        self._process, self._run = process, run
+        self._mine = False
+
+    def try_acquire(self, info: Any = None) -> bool:
+        self._process.step("lock", self._run)
+        world = self._process.world
+        if world.owner(self._run) is not None:
+            return False
+        world.locks[self._run] = self._process
+        self._mine = True
+        return True
+
+    def release(self) -> None:
+        world = self._process.world
+        if self._mine and world.locks.get(self._run) is self._process:
+            del world.locks[self._run]
+        self._mine = False
+
+    def holds(self) -> bool:
+        return self._mine and self._process.world.locks.get(self._run) is self._process
+
+    def holder(self) -> dict[str, Any] | None:
+        owner = self._process.world.owner(self._run)
+        return None if owner is None else {"pid": owner.pid, "host": "simulated"}
+
+
+class SimIndex:
+    """The rows of the index, in memory, made as the real one makes them."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @property
+    def _rows(self) -> dict[str, RunRow]:
+        return self._process.world.rows
+
+    def record(self, state: Any, tip: str, known: Iterable[Known] = ()) -> bool:
+        self._process.step("index", state.run)
+        self._rows[state.run] = row_of(state, tip)
+        for one in known:
+            self._process.world.cached[one.key] = one
+        return True
+
+    def remove(self, runs: Iterable[str]) -> bool:
+        for run in runs:
+            self._rows.pop(run, None)
+        return True
+
+    def tips(self) -> dict[str, str]:
+        return {run: row.tip for run, row in self._rows.items()}
+
+    def runs(self) -> list[RunRow]:
+        return sorted(self._rows.values(), key=lambda row: (-row.created, row.run))
+
+    def cached(self, key: str) -> Known | None:
+        return self._process.world.cached.get(key)
+
+
+class SimWorkspaces:
+    """Folders of files: a name to its bytes. What works in them is a program of the simulation."""
+
+    def __init__(self, project: SimProject, run: str) -> None:
+        self._project, self._run = project, run
+        self._folders = project.process.world.folders
+        self.root = flow.FOLDER / "spaces"
+
+    def path(self, space: str) -> Path:
+        return self.root / self._run / space
+
+    def address(self, space: str, wanted: int | None = None) -> Address:
+        return Address(slug(self._run, space), wanted or 20_000)
+
+    def ensure(self, space: str, branch: str, commit: str, *, cancel: object = None) -> Path:
+        if (self._run, space) not in self._folders:
+            self._lay_out(space, commit)
+        return self.path(space)
+
+    def save(self, space: str, branch: str, parent: str, message: str) -> Snapshot:
+        objects, files = self._project.objects, self._folders[self._run, space]
+        tree = objects.write_tree({name: Entry(BLOB, objects.write_blob(data)) for name, data in list(files.items())})
+        commit = parent
+        if tree != objects.read_commit(parent).tree:
+            commit = objects.write_commit(tree, [parent], message, int(self._project.clock.now()))
+        self._project.process.world.store.refs[branch] = commit
+        return Snapshot(commit, tree, commit != parent, [])
+
+    def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
+        return self.save(space, branch, parent, message) if (self._run, space) in self._folders else None
+
+    def restore(self, space: str, branch: str, commit: str) -> None:
+        self._lay_out(space, commit)
+        self._project.process.world.store.refs[branch] = commit
+
+    def edited(self, space: str, commit: str) -> list[str]:
+        files = self._folders.get((self._run, space))
+        if files is None:
+            return []
+        there = self._files(commit)
+        return sorted(name for name in {*files, *there} if files.get(name) != there.get(name))
+
+    def heal(self, space: str, commit: str) -> list[str]:
+        return []
+
+    def drop_unknown(self, known: Collection[str]) -> None:
+        for run, space in list(self._folders):
+            if run == self._run and space not in known:
+                del self._folders[run, space]
+
+    def _lay_out(self, space: str, commit: str) -> None:
+        self._folders[self._run, space] = self._files(commit)
+
+    def _files(self, commit: str) -> dict[str, bytes]:
+        objects = self._project.objects
+        return {path: objects.read_blob(entry.oid) for path, entry in objects.files(objects.read_commit(commit).tree)}
+
+
+class SimCrew:
+    """The workers of one engine, and how results come back: in time, late, twice or never."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._back: list[Result] = []
+
+    def begin(self, name: str, work: Callable[[], Result]) -> None:
+        world = self._process.world
+        hazard = world.next_hazard()
+
+        def make() -> None:
+            result = work()
+            if hazard is None:
+                self._back.append(result)
+                return
+            world.tell(self._process, f"result of {result.job.key}.{result.job.attempt}: {hazard.what}")
+            if hazard.what == "lost":
+                self._process.lost = True
+                world.at(hazard.seconds, lambda: world.kill(self._process))
+                return
+            if hazard.what == "twice":
+                self._back.append(result)
+            world.at(hazard.seconds, lambda: self._back.append(result))
+
+        self._process.begin(name, make, steady=True)
+
+    def take(self, wait: float | None) -> Result | None:
+        if not self._back and wait != 0:
+            self._wait(wait)
+        return self._back.pop(0) if self._back else None
+
+    def _wait(self, wait: float | None) -> None:
+        """Let time go by: all of it, until something changes, where the engine would only look again and again."""
+        process, world = self._process, self._process.world
+        seen, until = world.version, FOREVER
+        if wait is not None:
+            due = process.due() if wait >= POLL else None
+            until = world.now + wait if wait < POLL else FOREVER if due is None else due
+        process.park(max(until, world.now + 0.001), lambda: bool(self._back) or world.version != seen or process.told)
+        process.told = False
+
+
+class Programs:
+    """What programs do: they write files, take their time and end as the scenario says."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.tasks = {leaf.id: leaf for leaf in world.scenario.root.leaves()}
+
+    def run(self, process: Process, launch: Any, on_output: Callable[[bytes], None], cancel: Any) -> Exit:
+        world, env = self.world, launch.env
+        run, key = env["SMITHERS_RUN"], TaskKey(env["SMITHERS_NODE"], int(env["SMITHERS_ITERATION"]))
+        attempt, options = int(env["SMITHERS_ATTEMPT"]), self.tasks[key.node].options
+        failures = world.checker.failures(run, key)
+        ends = options["ends"]
+        end = ends[min(failures, len(ends) - 1)]
+        if tuple(launch.argv) == flow.GATE:
+            return self._exit(0 if end != "gate" else 1)
+        world.checker.program_begins(process, run, key, attempt)
+        folder, half, name = tuple(launch.cwd.parts[-2:]), f"half-{key}", str(key)
+        unfinished = f"{run} {key} attempt {attempt}".encode()
+        world.folders[folder][half] = unfinished
+        process.writes[key, attempt] = (folder, unfinished)
+        takes = options["takes"][min(failures, len(options["takes"]) - 1)]
+        process.park(world.now + takes, cancel.is_set)
+        del process.writes[key, attempt]
+        files = world.folders[folder]
+        if cancel.is_set():
+            return Exit(None, 15, "cancelled", "cancelled", takes, b"")
+        if end == "timeout":
+            return Exit(None, 9, "timeout", "took over 30 s", 30.0, b"")
+        on_output(f"{key} {end}\n".encode())
+        if end == "exit":
+            return self._exit(1)
+        files.pop(half, None)
+        files[name] = f"made by {key}".encode()
+        return self._exit(0)
+
+    @staticmethod
+    def _exit(code: int) -> Exit:
+        return Exit(code, None, "exited", f"exited with {code}", 0.5, b"")

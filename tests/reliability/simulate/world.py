@@ -1,0 +1,325 @@
+"""The world around the engines: who runs, when, and what goes wrong. One baton, one clock, one source of chance."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from kit.memory_git import MemoryObjects, Store
+from reliability.simulate import flow
+from reliability.simulate.baton import FOREVER, Actor, Killed
+from reliability.simulate.checker import Checker
+from reliability.simulate.outside import Programs, SimProject
+from reliability.simulate.rules import Violation
+from reliability.simulate.scenario import Fault, Hazard, Scenario
+
+from smithers_git.core import events as ev
+from smithers_git.core.state import State
+from smithers_git.edge.git.objects import BLOB, Entry
+from smithers_git.edge.index import Known, RunRow
+from smithers_git.errors import DiskFull, SmithersError
+from smithers_git.service.drive import Drive, Resume, go_through
+from smithers_git.service.engine import Watcher
+from smithers_git.service.frames import Chain
+
+RUN = "sim"
+BEGINNING = 1_700_000_000.0
+_DEED = 0.0002
+"""Virtual seconds that one deed takes."""
+_IDLE = 4000
+"""Deeds of which none moves a ref, after which somebody turns in a circle."""
+
+
+class Process:
+    """A process: an engine with its workers, or a command that a person typed. It can be killed at every deed."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.pid = next(world.pids)
+        self.dead = False
+        self.robbed = False
+        """Somebody took the lock of its run away while it was stopped."""
+        self.told = False
+        self.lost = False
+        """A result of its attempts will never come."""
+        self.drive: Drive | None = None
+        self.actors: list[Actor] = []
+        self.writes: dict[object, tuple[tuple[str, ...], bytes]] = {}
+        """What its programs have written and not finished."""
+
+    def begin(self, name: str, work: Callable[[], None], *, steady: bool = False) -> None:
+        actor = Actor(f"{self.name} {name}", work, steady=steady)
+        self.actors.append(actor)
+        self.world.actors.append((self, actor))
+
+    def step(self, what: str, name: str) -> None:
+        """One deed that others can see. What can go wrong goes wrong here."""
+        world = self.world
+        if world.actor is None:  # the world itself looks
+            return
+        if self.dead:
+            raise Killed
+        world.steps += 1
+        world.now += _DEED
+        if world.steps > world.last + _IDLE:
+            raise Violation(f"I5: {self.name} looks again and again, and does nothing")
+        if what == "swapped":
+            world.version += 1
+            world.last = world.steps
+            world.checker.swapped(self, name)
+        if world.steps >= world.next_fault:
+            world.fault(self, what)
+
+    def park(self, until: float = FOREVER, wakes: Callable[[], bool] | None = None) -> None:
+        actor = self.world.actor
+        assert actor is not None
+        actor.park(until, wakes)
+
+    def sleep(self, seconds: float) -> None:
+        self.park(self.world.now + seconds)
+
+    def due(self) -> float | None:
+        """The virtual moment at which something is due in the run that its engine drives."""
+        engine = self.drive.engine if self.drive else None
+        after = self.world.until_due(engine.chain.state) if engine else None
+        return None if after is None else self.world.now + after
+
+
+class World:
+    """Everything that there is in one scenario."""
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self.scenario, self.folder = scenario, folder
+        self.chance = random.Random(scenario.seed ^ 0x5EED)
+        self.store = Store()
+        self.rows: dict[str, RunRow] = {}
+        self.cached: dict[str, Known] = {}
+        self.folders: dict[tuple[str, ...], dict[str, bytes]] = {}
+        self.locks: dict[str, Process] = {}
+        self.source = flow.source_of(scenario)
+        self.checker = Checker(self)
+        self.programs = Programs(self)
+        self.pids = count(101)
+        self.now = self.offset = 0.0
+        self.last = 0
+        """The deed that moved a ref the last time."""
+        self.steps = self.version = self.attempts = self.engines = 0
+        self.actors: list[tuple[Process, Actor]] = []
+        self.actor: Actor | None = None
+        self.trace: list[str] = []
+        self.calm = False
+        """Faults have stopped."""
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._places: dict[str, Path] = {}
+        self._faults = list(scenario.faults)
+        self.next_fault: float = self._faults[0].step if self._faults else FOREVER
+        self._hazards = {hazard.number: hazard for hazard in scenario.hazards}
+
+    def run_dir(self, run: str) -> Path:
+        if run not in self._places:
+            self._places[run] = self.folder / "runs" / run
+        return self._places[run]
+
+    # -- time
+
+    def wall(self) -> float:
+        return round(BEGINNING + self.offset + self.now, 6)
+
+    def until_due(self, state: State) -> float | None:
+        """Seconds until the next thing is due by itself. What is overdue, nobody does: a plan may have dropped it."""
+        moments = [wait.until for wait in state.open_waits.values()]
+        moments += [state.approvals[key].until for key in state.waiting()]
+        moments += [state.node(key).retry_at for key in state.pauses]
+        wall = self.wall()
+        return min((moment - wall for moment in moments if moment is not None and moment > wall), default=None)
+
+    def at(self, seconds: float, do: Callable[[], None]) -> None:
+        """Have `do` happen so many virtual seconds from now."""
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), do))
+
+    def tell(self, process: Process | None, text: str) -> None:
+        self.trace.append(f"{self.now:10.4f} {process.name if process else 'world'}: {text}")
+
+    # -- turns
+
+    def play(self, until: float = FOREVER) -> None:
+        """Let everybody act until nobody has anything to do, or that moment has come."""
+        while True:
+            ready = [(process, actor) for process, actor in self.actors if self._is_ready(actor)]
+            if ready:
+                process, actor = ready[0] if len(ready) == 1 else ready[self.chance.randrange(len(ready))]
+                self._resume(process, actor)
+                continue
+            moment = min((actor.until for _, actor in self.actors), default=FOREVER)
+            if self._events and self._events[0][0] <= moment:
+                moment = self._events[0][0]
+            if moment == FOREVER or moment > until:
+                return
+            self.now = max(self.now, moment)
+            while self._events and self._events[0][0] <= self.now:
+                heapq.heappop(self._events)[2]()
+
+    def _is_ready(self, actor: Actor) -> bool:
+        return actor.doomed or actor.until <= self.now or (actor.wakes is not None and actor.wakes())
+
+    def _resume(self, process: Process, actor: Actor) -> None:
+        self.actor = actor
+        actor.resume()
+        self.actor = None
+        if actor.over:
+            self.actors.remove((process, actor))
+            process.actors.remove(actor)
+            if actor.error is not None:
+                raise actor.error
+            if process.dead:
+                self._bury(process)
+
+    def next_hazard(self) -> Hazard | None:
+        self.attempts += 1
+        return None if self.calm else self._hazards.get(self.attempts - 1)
+
+    # -- what goes wrong
+
+    def fault(self, process: Process, what: str) -> None:
+        actor = self.actor
+        assert actor is not None
+        if self.calm or (self._faults[0].what in ("switch", "stall", "rob") and actor.steady):
+            return  # it comes at the next deed of somebody else
+        fault = self._faults.pop(0)
+        self.next_fault = self._faults[0].step if self._faults else FOREVER
+        self.tell(process, f"{fault.what} {fault.seconds:g} at deed {self.steps} ({what})")
+        self._befall(process, actor, fault, what)
+
+    def _befall(self, process: Process, actor: Actor, fault: Fault, what: str) -> None:
+        if fault.what == "switch":
+            process.sleep(0.0)
+        elif fault.what in ("stall", "rob"):
+            for run, owner in list(self.locks.items()):
+                if fault.what == "rob" and owner is process:
+                    del self.locks[run]
+                    process.robbed = True
+                    self.at(0.1, lambda run=run: self.engine(run))
+            process.sleep(fault.seconds)
+        elif fault.what == "kill":
+            self.kill(process)
+            raise Killed
+        elif what in ("write", "swap"):
+            raise DiskFull("no space left on device", hint="free disk space")
+
+    def kill(self, process: Process) -> None:
+        """kill -9: every thread of the process ends where it stands, and the system gives its locks back."""
+        if process.dead:
+            return
+        self.tell(process, "killed")
+        process.dead = True
+        self.checker.killed(process)
+        for actor in process.actors:
+            actor.doomed = True
+        if not process.actors:
+            self._bury(process)
+
+    def _bury(self, process: Process) -> None:
+        if process.actors or process not in self.locks.values():
+            return
+        for run, owner in list(self.locks.items()):
+            if owner is process:
+                del self.locks[run]
+                self.at(0.5 + 3 * self.chance.random(), lambda run=run: self.engine(run))
+
+    def calm_down(self) -> None:
+        """From now on nothing goes wrong; whoever was stopped goes on."""
+        self.calm = True
+        self.next_fault = FOREVER
+        self.tell(None, "nothing goes wrong any more")
+
+    def free_from_hung(self) -> None:
+        """End engines that wait for a result that will never come: it was lost, and so are they."""
+        for process in {process for process, _ in self.actors}:
+            if process.lost:
+                self.kill(process)
+
+    def release(self) -> None:
+        """Let all threads go, at the end of a world that was given up."""
+        for process, _ in self.actors:
+            process.dead = True
+        while self.actors:
+            process, actor = self.actors.pop()
+            actor.doomed = True
+            self.actor = actor
+            actor.resume()
+        self.actor = None
+
+    # -- engines
+
+    def process(self, name: str) -> Process:
+        return Process(self, name)
+
+    def project(self, name: str) -> SimProject:
+        """The repository as a process has it that only looks, outside of everything that happens."""
+        return SimProject(Process(self, name))
+
+    def owner(self, run: str) -> Process | None:
+        return self.locks.get(run)
+
+    def engine(self, run: str, *, revive: bool = False) -> None:
+        """Somebody starts an engine: `supervise`, or a person."""
+        self.engines += 1
+        process = Process(self, f"engine-{self.engines}")
+        process.begin(run, lambda: self._drive(process, run, revive=revive))
+
+    def _drive(self, process: Process, run: str, *, revive: bool) -> None:
+        drive = process.drive = Drive()
+
+        def recorded(state: object, _events: object, _at: float) -> None:
+            assert drive.engine is not None
+            self.checker.acknowledged(process, drive.engine.chain)
+
+        drive.watcher = Watcher(recorded=recorded, noted=lambda text: self.tell(process, text))
+        self.tell(process, f"drives {run}{' (revived)' * revive}")
+        try:
+            state = go_through(SimProject(process), run, Resume(revive=revive), drive)
+        except SmithersError as error:
+            self.tell(process, f"refused: {type(error).__name__}: {error.message}")
+            return
+        self.checker.left(process, state)
+        self.tell(process, f"leaves {state.run}: {state.end or 'waits'}")
+        if state.end is None and state.wake_at is not None and not state.pause_requested:
+            after = state.wake_at - self.wall()
+            if after > 0:  # what is overdue, and nobody does, is for the next look of `supervise`
+                self.at(after, lambda: self.engine(state.run))
+
+    # -- the beginning
+
+    def begin(self) -> None:
+        """Frame 0, as `smithers up` writes it."""
+        objects = MemoryObjects(self.store)
+        tree = objects.write_tree({"README": Entry(BLOB, objects.write_blob(b"hello\n"))})
+        base = objects.write_commit(tree, [], "first", int(BEGINNING))
+        self.store.refs["refs/heads/main"] = base
+        process = Process(self, "up")
+        chain = Chain(objects, RUN, SimProject(process).owner)
+        created = ev.RunCreated(
+            run=RUN,
+            workflow="simulated",
+            entry="workflow.py",
+            input={},
+            base=base,
+            max_concurrency=self.scenario.max_concurrency,
+        )
+        chain.add(created, self.wall())
+        for path, data in self.source.files.items():
+            chain.put(f"source/pack/{path}", data)
+        chain.commit()
+        self.checker.swapped(process, chain.ref)
+        self.engine(RUN)
+        for at, by in self.scenario.jumps:
+            self.at(at, lambda by=by: self._jump(by))
+
+    def _jump(self, by: float) -> None:
+        self.tell(None, f"the wall clock jumps by {by:g} s")
+        self.offset += by
+        self.version += 1
