@@ -7,6 +7,7 @@ it is that process, imported it is the test's side.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -26,6 +27,8 @@ from typing import Any
 
 _LAZY = ("jinja2", "sqlite_utils", "tomlkit", "rich.console", "rich.table")
 """What our modules import only when they need it, and every run needs."""
+
+_PARENT_DEATH = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def _serve() -> None:
             importlib.import_module(found.name)
     for name in _LAZY:
         importlib.import_module(name)
+    ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)  # the test may be killed while a command hangs
     gc.collect()
     gc.freeze()
     _say({"ready": True})
