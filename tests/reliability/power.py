@@ -26,7 +26,7 @@ from typing import Any
 from kit import starter
 from reliability import power_cases, power_upkeep
 from reliability.disk import Disk, Tree
-from reliability.images import Image, distinct, drawn, names
+from reliability.images import Image, drawn, names
 from reliability.power_cases import Case, Stage
 from reliability.record import Mark, lay_out, record, tree_of
 
@@ -149,28 +149,34 @@ def _doctor(what: str) -> None:
 # -- many
 
 
-def choose(disk: Disk, mode: str, chance: random.Random, most: int, more: int) -> list[Image]:
-    """At most `most` of the images that differ by one thing, and `more` drawn ones, each content once."""
+def choose(disk: Disk, mode: str, chance: random.Random, most: int, more: int) -> list[str]:
+    """The names of at most `most` of the images that differ by one thing, and of `more` drawn ones, in any order."""
     wanted = list(names(disk, mode))
-    if len(wanted) > most:
-        wanted = chance.sample(wanted, most)
     free = drawn(disk, mode, chance)
-    return distinct(disk, [*wanted, *(next(free) for _ in range(more))])
+    found = [*chance.sample(wanted, min(most, len(wanted))), *(next(free) for _ in range(more))]
+    chance.shuffle(found)
+    return found
 
 
 def look(
-    recording: Recording, mode: str, chosen: list[Image], seed: str, *, until: Callable[[], bool] = lambda: False
+    recording: Recording, mode: str, chosen: list[str], seed: str, *, until: Callable[[], bool] = lambda: False
 ) -> Count:
-    """Examine these images; keeps those that fail."""
+    """Examine these images, each content once between two acknowledgements; keeps those that fail."""
     count = Count(recording.case, mode, lines=len(recording.disk.lines))
     began = time.monotonic()
-    for image in chosen:
-        said = examine(recording, image)
+    seen = set[tuple[int, int]]()
+    for name in chosen:
+        tree, at = recording.disk.image(name), int(name.split(":")[1])
+        key = hash(frozenset(tree.items())), sum(mark.at < at for mark in recording.marks)
+        if key in seen:
+            continue
+        seen.add(key)
+        said = examine(recording, Image(name, tree, at, at))
         count.images += 1
         for problem in said["problems"]:
             place = keep(recording)
-            again = f"{sys.executable} {Path(__file__)} {place} {image.name}"
-            count.problems.append(f"{recording.case} {image.name} (seed {seed}): {problem}\n  again: {again}")
+            again = f"{sys.executable} {Path(__file__)} {place} {name}"
+            count.problems.append(f"{recording.case} {name} (seed {seed}): {problem}\n  again: {again}")
         if until():
             break
     count.seconds = time.monotonic() - began

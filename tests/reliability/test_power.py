@@ -43,7 +43,6 @@ def sweep(names: Iterable[str], folder: Path, most: int, more: int, seconds: flo
         for mode in MODES:
             chance = random.Random(f"{seed} {name} {mode}")
             chosen = power.choose(recording.disk, mode, chance, most, more)
-            chance.shuffle(chosen)
             end = time.monotonic() + seconds
             counts.append(power.look(recording, mode, chosen, seed, until=lambda end=end: time.monotonic() > end))
     _report(counts, seed)

@@ -1,0 +1,64 @@
+"""After a start of the machine the first command puts in order what a power loss may have torn, and only the first."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from kit import runs
+from kit.runs import Smithers
+
+from smithers_git.edge import boot
+from smithers_git.edge.boot import Boot
+from smithers_git.service.project import Project
+
+
+@pytest.fixture
+def smithers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Smithers:
+    repo = runs.make_repo(tmp_path / "repo")
+    monkeypatch.chdir(repo)
+    return Smithers(repo, capsys)
+
+
+def start_machine(patch: pytest.MonkeyPatch, name: str) -> None:
+    patch.setattr(boot, "current", lambda: Boot(name, time.time() + 60))
+
+
+def test_a_repository_that_smithers_never_touched_stays_so(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_machine(monkeypatch, "second")
+    Project.open(smithers.repo)
+    assert not (smithers.repo / ".git" / "smithers").exists()
+
+
+def test_it_is_looked_once_for_each_start(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = smithers.up(body='    return Task("a", value=1)\n')
+    index, note = (smithers.repo / ".git" / "smithers" / name for name in ("index.sqlite", "boot"))
+    assert not note.exists(), "nothing was there before this start"
+    for name in ("second", "third"):
+        start_machine(monkeypatch, name)
+        index.write_bytes(bytes(4096))  # torn in a way that SQLite takes for an empty database
+        assert [row["run"] for row in smithers.json("ps", "--all")["runs"]] == [run]
+        assert note.read_text() == name
+        before = index.stat().st_ino
+        smithers.json("ps", "--all")
+        assert index.stat().st_ino == before
+
+
+def test_a_person_may_work_in_a_workspace_before_a_resume_and_what_was_emptied_comes_back(
+    smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (
+        '    return Sequence(Task("a", run="echo a > a; echo b > b"), Approval("ok"), Task("c", run="cat a b > c"))\n'
+    )
+    run = smithers.up(body=body, code=3)
+    project = Project.open(smithers.repo)
+    space = project.workspaces(run).path("main")
+    (space / "a").write_text("", "utf-8")
+    (space / "b").write_text("mine\n", "utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("smithers_git.clock.SystemClock.monotonic", lambda _self: -60.0)
+        smithers("up", "--resume", run, code=3)
+    smithers("approve", run, "--no-resume")
+    smithers("up", "--resume", run)
+    assert (space / "c").read_text("utf-8") == "a\nmine\n"
