@@ -273,7 +273,7 @@ class Machine(RuleBasedStateMachine):
     @rule(n=which, onto=st.sampled_from(["main", "other"]), gate=st.sampled_from(["true", "true", "false"]))
     def land(self, n: int, onto: str, gate: str) -> None:
         seen = self.run_of(n)
-        clean = git(self.repo, "status", "--porcelain") == ""
+        dirty = {line[3:] for line in git(self.repo, "status", "--porcelain").splitlines()}
         before, refs = self.world.users_own(), self.world.refs()
         said = self.do("land", seen.run, "--onto", onto, "--gate", gate, lands=True)
         self.look(said=said)
@@ -289,15 +289,13 @@ class Machine(RuleBasedStateMachine):
         history = git(self.repo, "rev-list", "--first-parent", commit).splitlines()
         assert refs[ref] in history, "the target's first-parent history only grows"
         self.landed.append((onto, commit))
-        if head == ref and clean:
-            assert git(self.repo, "status", "--porcelain") == "", "the checkout follows"
-            mine = {ref, ".git/index"} | {
-                name for name in {**before, **after} if not name.startswith((".git/", "refs/"))
-            }
-        else:
-            mine = {ref}
-        changed = [name for name in {**before, **after} if before.get(name) != after.get(name) and name not in mine]
-        assert not changed, f"changed besides the target: {changed}"
+        mine = {ref}
+        if head == ref:  # the checkout follows; what the user has changed there stays
+            mine |= {".git/index", *git(self.repo, "diff", "--name-only", refs[ref], commit).splitlines()}
+            assert {line[3:] for line in git(self.repo, "status", "--porcelain").splitlines()} == dirty
+        changed = {name for name in {**before, **after} if before.get(name) != after.get(name)}
+        assert not changed - mine, f"changed besides the target: {changed - mine}"
+        assert not changed & dirty, f"changed, though the user was at it: {changed & dirty}"
         again = self.do("land", seen.run, "--onto", onto, "--gate", gate, lands=True)
         if not again.code:
             assert self.world.refs()[ref] == commit, f"landed twice: {again}"
