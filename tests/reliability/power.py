@@ -72,7 +72,7 @@ def make(case: Case, top: Path) -> Recording:
     scratch = top / "scratch"
     scratch.mkdir()
     base = tree_of(stage.disk)
-    disk, marks = record(stage.disk, stage.repo, case.commands, scratch)
+    disk, marks = record(stage.disk, stage.repo, (case.commands, case.tweaks), scratch)
     name = f"strict:{len(disk.lines)}:all"
     undisturbed = Recording(case.name, base, disk, marks, None, str(top))
     said = examine(undisturbed, Image(name, disk.image(name), len(disk.lines), len(disk.lines)))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Case:
     recover: Callable[[Stage, list[Mark], list[Mark], int], Any]
     """(stage, what was acknowledged before the crash, all that ever was, the earliest line of the crash): recovers and
     raises AssertionError for what does not hold. Returns what it came to, which must be what it came to undisturbed."""
+    tweaks: dict[str, int] = field(default_factory=dict)
+    """Constants of the program, "module.NAME", that are other ones while it is recorded."""
 
 
 class Stage:
@@ -185,6 +187,35 @@ def _recover_run(stage: Stage, known: list[Mark], ever: list[Mark], first: int) 
     return {"files": files, "outputs": sorted(outputs), "end": engines.state_of(stage.repo, "r").end}
 
 
+# -- a run so long that its journal is settled and packed beside it
+
+LONG = "    return Sequence(*[Task(f't{n}', value={'n': n}) for n in range(40)])\n"
+SMALL = {
+    "smithers_git.edge.git.journal.FULL": 30,
+    "smithers_git.edge.git.journal._FEW": 8,
+    "smithers_git.edge.git.pack.MOST_PACKS": 1,
+}
+
+
+def _set_long(stage: Stage) -> None:
+    runs.make_repo(stage.repo)
+    (stage.repo / "flow.py").write_text(runs.HEAD + LONG, "utf-8")
+
+
+def _recover_long(stage: Stage, known: list[Mark], ever: list[Mark], first: int) -> Any:
+    stage("ps", "--all", "--json")
+    there = has_ref(stage, "refs/smithers/runs/r")
+    stage("up", *(("--resume", "r") if there else ("flow.py", "--run-id", "r")))
+    kept(stage, "refs/smithers/runs/r", known, ever, first)
+    everyday(stage)
+    finished = [event for event in engines.events(stage.repo, "r") if event.type == "task.finished"]
+    assert [event.node for event in finished] == [f"t{n}" for n in range(40)], "P3: each once, in order"
+    proofs.index_is_a_rebuild(stage.repo)
+    proofs.sound(stage.repo)
+    outputs = proofs.tree(stage.repo, "refs/smithers/runs/r:outputs")
+    return sorted(data.decode() for _, data in outputs.values())
+
+
 # -- a landing
 
 
@@ -219,6 +250,7 @@ CASES = {
             [[3, "up", "flow.py", "--run-id", "r"], [0, "approve", "r", "--no-resume"], [0, "up", "--resume", "r"]],
             _recover_run,
         ),
+        Case("long", _set_long, [[0, "up", "flow.py", "--run-id", "r"]], _recover_long, SMALL),
         Case("land", _set_land, [[0, "land", "fix", *queues.GATE]], _recover_land),
     )
 }

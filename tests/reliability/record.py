@@ -1,11 +1,12 @@
 """Record what commands write and flush below a folder, through the preload shim, as a `Disk` to replay.
 
-As a program (`python record.py FOLDER COMMANDS`) it is the process that is recorded: it imports everything once, forks
+As a program (`python record.py FOLDER JSON`) it is the process that is recorded: it imports everything once, forks
 for each command, and marks what is acknowledged at the moment at which our own code takes it for durable.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -74,8 +75,12 @@ def lay_out(tree: Tree, top: Path) -> None:
             (top / where).chmod(node.mode)
 
 
-def record(top: Path, folder: Path, commands: Sequence[Sequence[str]], scratch: Path) -> tuple[Disk, list[Mark]]:
-    """Run `commands` (of smithers; each with the exit code that is expected before it) in `folder`, below `top`.
+def record(
+    top: Path, folder: Path, told: tuple[Sequence[Any], dict[str, int]], scratch: Path
+) -> tuple[Disk, list[Mark]]:
+    """Run commands of smithers (each with the exit code that is expected before it) in `folder`, below `top`.
+
+    `told`: the commands, and constants of the program ("module.NAME") with what they are for this time.
 
     The recording is checked against the disk: replayed whole it gives what is there, or something was not seen.
     """
@@ -85,7 +90,7 @@ def record(top: Path, folder: Path, commands: Sequence[Sequence[str]], scratch: 
     page.arm(top)
     page.record(log)
     done = subprocess.run(
-        [sys.executable, __file__, str(folder), json.dumps(commands)],
+        [sys.executable, __file__, str(folder), json.dumps(told)],
         env={**os.environ, **page.env, "PYTHONPATH": os.pathsep.join(paths)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -169,11 +174,20 @@ def _watch() -> None:
     _wrap(follow, "move", lambda _found, _events, _repo, ref, _before, commit, *_: _mark("branch", ref, commit))
 
 
-def _main(folder: str, commands: list[list[Any]]) -> None:
+def _tweak(name: str, value: int) -> None:
+    module, _, constant = name.rpartition(".")
+    found = importlib.import_module(module)
+    assert hasattr(found, constant), f"there is no {name} any more: give the case another constant"
+    setattr(found, constant, value)
+
+
+def _main(folder: str, commands: list[list[Any]], tweaks: dict[str, int]) -> None:
     from smithers_git import cli
     from smithers_git.front import start  # noqa: F401 - what most commands need, once for all of them
 
     _watch()
+    for name, value in tweaks.items():
+        _tweak(name, value)
     os.chdir(folder)
     for code, *argv in commands:
         child = os.fork()
@@ -194,4 +208,4 @@ def _main(folder: str, commands: list[list[Any]]) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], json.loads(sys.argv[2]))
+    _main(sys.argv[1], *json.loads(sys.argv[2]))
