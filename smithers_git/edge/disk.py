@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -16,7 +17,9 @@ def free(path: Path) -> int:
 
 
 def fill(path: Path, size: int) -> None:
-    """Make a file that takes `size` bytes of the disk; raises OSError, and leaves none then."""
+    """Make a file that takes `size` bytes of the disk; raises OSError, and leaves none then. None is a full disk."""
+    if size <= 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("wb") as file:

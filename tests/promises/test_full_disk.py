@@ -249,6 +249,12 @@ def test_the_reserve_is_really_there(tmp_path: Path) -> None:
     assert free(tmp_path / "nobody" / "here") == pytest.approx(free(tmp_path), rel=0.2)
 
 
+def test_no_room_for_a_reserve_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk.disk, "free", lambda _path: 7)
+    with pytest.raises(DiskFull, match="No space left"):
+        disk.reserve(Project.open(runs.make_repo(tmp_path / "repo")))
+
+
 @pytest.mark.parametrize("floor", ["lots", "-1", "1 Gib of room"])
 def test_a_floor_that_is_no_size_is_refused(floor: str, tmp_path: Path, monkeypatch, capsys) -> None:
     smithers = _smithers(runs.make_repo(tmp_path / "repo"), monkeypatch, capsys)
