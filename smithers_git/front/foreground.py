@@ -17,8 +17,8 @@ from smithers_git.edge import output
 from smithers_git.front import summary
 from smithers_git.service import drive
 from smithers_git.service.drive import Drive, Resume
-from smithers_git.service.engine import Watcher
 from smithers_git.service.project import Project
+from smithers_git.service.watcher import Watcher
 
 
 def follow(project: Project, run: str, resume: Resume, *, as_json: bool) -> int:

@@ -15,8 +15,8 @@ from smithers_git.clock import ago
 from smithers_git.core import events as ev
 from smithers_git.core.state import NodeState, State
 from smithers_git.names import TaskKey
-from smithers_git.service.engine import Watcher
 from smithers_git.service.project import Project
+from smithers_git.service.watcher import Watcher
 
 _MARKS: Final = {
     "pending": ("·", "dim"),

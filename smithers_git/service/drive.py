@@ -13,10 +13,11 @@ from smithers_git.core.state import State
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
 from smithers_git.service import budget, children, disk, pools, recover, source
-from smithers_git.service.engine import Engine, Watcher
+from smithers_git.service.engine import Engine
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
 from smithers_git.service.source import Source
+from smithers_git.service.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Task
 from smithers_git.core.plan import Plan
 from smithers_git.core.schedule import Decision, Start, decide
-from smithers_git.core.state import State
 from smithers_git.errors import RefMoved, SmithersError, WorkflowError
 from smithers_git.names import TaskKey
 from smithers_git.service import approvals, children, disk, outcome, recover, successor
@@ -32,6 +30,7 @@ from smithers_git.service.perform import Performer, check_output
 from smithers_git.service.project import Project
 from smithers_git.service.render import Renderer
 from smithers_git.service.source import Source
+from smithers_git.service.watcher import Watcher
 
 POLL: Final = 0.1
 """Seconds between two looks at the ref while tasks run: what another process decides arrives within it."""
@@ -46,17 +45,6 @@ _INDEX_PAUSE: Final = 0.05
 
 _MOST_FACTS: Final = 500
 """Facts in one frame. A loop whose every task is skipped makes nothing else, and must not fill the memory."""
-
-
-@dataclass(slots=True)
-class Watcher:
-    """Who is told of what happens; each may be called often and must return at once."""
-
-    recorded: Callable[[State, tuple[ev.Event, ...], float], None] = lambda _state, _events, _at: None
-    said: Callable[[TaskKey, str, str], None] = lambda _key, _kind, _text: None
-    """(task, kind, text) of what an agent does while it works; called from worker threads."""
-    noted: Callable[[str], None] = lambda _text: None
-    """What the person should know besides."""
 
 
 class Engine:
@@ -114,7 +102,8 @@ class Engine:
 
     def _turn(self) -> bool:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
-        self._cut_loose()
+        if self._is_lost():
+            return self._wind_down("lost")
         if not self._land():
             return self._wind_down("parked")
         self.admission.keep(self._flying)
@@ -144,13 +133,14 @@ class Engine:
             return False
         return self._wait(wake_at)
 
-    def _cut_loose(self) -> None:
-        """Stop when the run has another owner, and end attempts that it went on without."""
-        if not self._owned():  # the lock's file was removed while we were stopped, say, and somebody else is at work
-            self._stop = self._stop or "the run has another owner"
+    def _is_lost(self) -> bool:
+        """Whether the run has another owner; ends attempts that it went on without, too."""
         for key, flight in self._flying.items():
             if self.chain.state.running.get(key) != flight.attempt:
                 flight.cancel.set()
+        if not self._owned():  # the lock's file was removed, say while we were stopped, and somebody else is at work
+            self._stop = self._stop or "the run has another owner"
+        return not self._owned()
 
     # -- decide
 
@@ -379,14 +369,18 @@ class Engine:
 
     def _last_frame(self, text: str) -> bool:
         """Write what ended, and why; False when it has to be tried again on a newer state, or with more room."""
-        clock = self.project.clock
+        owned, clock = self._owned(), self.project.clock
         try:
             for result in list(self._landed):
+                if result.kind is not None and not owned:
+                    result.kind = "cancelled"  # whoever takes a run over ends what is at work in it
                 if not self._is_void(result):
                     for event in outcome.last_events(self.chain, result, text, clock.now(), clock.jitter()):
                         self._add(event)
-            if self._owned():  # else its owner says how the run stands
-                self._say_how_it_stands()
+            if owned and self.chain.state.cancel_requested:  # else its owner says how the run stands
+                self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
+            elif owned and self.parked:
+                self._add(self.parked)
             self._commit()
         except RefMoved:
             return False
@@ -400,9 +394,3 @@ class Engine:
             self.watcher.noted("not even a frame could be written; what workspaces hold is kept by a resume")
         self._landed = []
         return True
-
-    def _say_how_it_stands(self) -> None:
-        if self.chain.state.cancel_requested:
-            self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
-        elif self.parked:
-            self._add(self.parked)

@@ -16,12 +16,12 @@ from smithers_git.core.state import State
 from smithers_git.errors import RunBusy, RunRefused, SmithersError
 from smithers_git.service import children, control, drive, launch, runs
 from smithers_git.service.drive import Drive, Resume
-from smithers_git.service.engine import Watcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result, Suspension
 from smithers_git.service.live import Watch
 from smithers_git.service.perform import check_output
 from smithers_git.service.project import Project
+from smithers_git.service.watcher import Watcher
 
 DEEPEST: Final = 8
 """Runs within runs. A workflow that uses itself without an end would otherwise go on for ever."""

@@ -18,8 +18,8 @@ from smithers_git.names import TaskKey
 from smithers_git.service import approvals, control, drive, launch
 from smithers_git.service.approvals import Answer
 from smithers_git.service.drive import Drive, Resume
-from smithers_git.service.engine import Watcher
 from smithers_git.service.project import Project
+from smithers_git.service.watcher import Watcher
 
 ONTO = "smithers/integration"
 FILES = {

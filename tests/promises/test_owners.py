@@ -91,6 +91,24 @@ def test_a_killed_owner_is_followed_at_once(stage: Stage) -> None:
     proofs.files_are_the_frames(stage.repo, "run")
 
 
+def test_an_engine_whose_lock_was_removed_leaves_the_run_to_the_one_that_took_it_over(stage: Stage) -> None:
+    first = stage.working()
+    Project.open(stage.repo).lock_path("run").unlink()
+    second = stage.engines.start("up", "--resume", "run")
+    stage.reached(second)
+    first.wait(3)
+    assert "the run has another owner" in first.err
+    assert second.alive
+    stage.open()
+    second.wait(0)
+    assert [event.node for event in stage.events(ev.TaskFinished)] == ["before", "long", "after"]
+    [cut] = stage.events(ev.TaskInterrupted)
+    assert (cut.node, cut.attempt) == ("long", 1)
+    assert stage.events(ev.TaskFinished)[1].attempt == 2
+    proofs.files_are_the_frames(stage.repo, "run")
+    proofs.sound(stage.repo)
+
+
 # -- approvals
 
 

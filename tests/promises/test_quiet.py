@@ -18,8 +18,8 @@ from smithers_git.core import events as ev
 from smithers_git.core.state import State
 from smithers_git.service import launch
 from smithers_git.service.drive import Drive, Resume, go
-from smithers_git.service.engine import Watcher
 from smithers_git.service.project import Project
+from smithers_git.service.watcher import Watcher
 
 STEPS = 1500
 GC_AUTO = 6700

@@ -22,8 +22,8 @@ from smithers_git.edge.git.objects import BLOB, Entry
 from smithers_git.edge.index import Known, RunRow
 from smithers_git.errors import DiskFull, SmithersError
 from smithers_git.service.drive import Drive, Resume, go_through
-from smithers_git.service.engine import Watcher
 from smithers_git.service.frames import Chain
+from smithers_git.service.watcher import Watcher
 
 RUN = "sim"
 BEGINNING = 1_700_000_000.0
