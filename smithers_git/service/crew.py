@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from smithers_git.service.job import Result
 
@@ -32,14 +33,41 @@ class Crew(Protocol):
         """
 
 
+_Work = Callable[[], Result]
+_IDLE: Final = 1.0
+"""Seconds for which a thread waits for another attempt. To start one takes a tenth of a short step."""
+
+
 class Threads:
-    """A thread for each attempt."""
+    """A thread for each attempt, which the next one may get when it is free."""
 
     def __init__(self) -> None:
         self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._free: list[queue.SimpleQueue[tuple[str, _Work]]] = []
 
-    def begin(self, name: str, work: Callable[[], Result]) -> None:
-        threading.Thread(target=lambda: self._results.put(work()), name=name, daemon=True).start()
+    def begin(self, name: str, work: _Work) -> None:
+        try:
+            inbox = self._free.pop()
+        except IndexError:
+            inbox = queue.SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
+        inbox.put((name, work))
+
+    def _serve(self, inbox: queue.SimpleQueue[tuple[str, _Work]]) -> None:
+        while True:
+            try:
+                name, work = inbox.get(timeout=_IDLE)
+            except queue.Empty:
+                try:
+                    self._free.remove(inbox)
+                except ValueError:  # it was taken just now: there is work
+                    continue
+                return
+            threading.current_thread().name = name
+            # With a context of its own, as in a new thread: a step must not see what another one has set.
+            result = contextvars.Context().run(work)
+            self._free.append(inbox)
+            self._results.put(result)
 
     def take(self, wait: float | None) -> Result | None:
         try:
