@@ -41,15 +41,18 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
         if down and name not in broken:
             workspaces.heal(name, space.commit)
         # None: another machine, or a cleaned one. It is made again from its commit when a task needs it.
-        saved = workspaces.keep(name, space.branch, space.commit, "found at a resume")
+        left = workspaces.left_at(name, space.commit)
+        saved = workspaces.keep(name, space.branch, left or space.commit, "found at a resume")
         if saved is None:
             continue
-        back = name in broken or rewound
+        back = name in broken or rewound or left is not None
         if back:
             found.restore.append(name)
         if not saved.changed:
             continue
         why = "left by an interrupted attempt" if name in broken else "changed outside of an attempt"
+        if left is not None:
+            why = "changed here while the run went on elsewhere"
         found.events.append(
             ev.SpaceSaved(space=name, commit=saved.commit, reason=why, restored=space.commit if back else None)
         )

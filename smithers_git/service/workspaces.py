@@ -31,7 +31,7 @@ from smithers_git.service.ports import Address, Registry
 
 # In git's own folder about the worktree: it goes when the worktree goes, and no agent finds it among its files.
 _FILLED = "smithers-filled"
-"""It has held the files of its commit; without it, what is missing there was never written, not deleted."""
+"""Holds the commit at which we left it. Without it, what is missing there was never written, not deleted."""
 _READY = "smithers-ready"
 _LOG = "smithers-{}.log"
 _TAIL = 4000  # bytes of a failed command's output that the error shows
@@ -59,6 +59,10 @@ class Making:
     """Takes secrets out of what a command with that environment says."""
     max_file: int = amounts.FILE
     """Bytes of the largest file that is saved."""
+
+
+def _leave(checkout: Checkout, commit: str) -> None:
+    (checkout.git_dir / _FILLED).write_text(commit, "ascii")
 
 
 class Workspaces:
@@ -129,10 +133,9 @@ class Workspaces:
         if checkout is None:
             self.refuse_visible(path)
             checkout = worktree.add(self.repo, path, branch, commit, kept=f"{REWOUND}{self.run}/")
-        filled = checkout.git_dir / _FILLED
-        filled.unlink(missing_ok=True)
+        (checkout.git_dir / _FILLED).unlink(missing_ok=True)
         restore(checkout, branch, commit)
-        filled.touch()
+        _leave(checkout, commit)
         self.make_ready(space, checkout, cancel)
         (checkout.git_dir / _READY).touch()
         return path
@@ -144,7 +147,10 @@ class Workspaces:
 
     def save(self, space: str, branch: str, parent: str, message: str) -> Snapshot:
         """Commit what is in the workspace, see `snapshot`. Raises StorageError when there is no such workspace."""
-        return snapshot(self._existing(space), parent, message, branch, limit=self._max_file)
+        checkout = self._existing(space)
+        saved = snapshot(checkout, parent, message, branch, limit=self._max_file)
+        _leave(checkout, saved.commit)
+        return saved
 
     def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
         """As `save`; None when there is no such workspace, or one that was never filled: nothing worked in it."""
@@ -161,12 +167,29 @@ class Workspaces:
     def edited(self, space: str, commit: str) -> list[str]:
         """The files of the workspace that differ from `commit`; none when there is no such workspace."""
         checkout = worktree.find(self.repo, self.path(space))
-        return differing_paths(checkout, commit) if checkout is not None else []
+        return differing_paths(checkout, self.left_at(space, commit) or commit) if checkout is not None else []
+
+    def left_at(self, space: str, commit: str) -> str | None:
+        """Where the workspace stands, when the run has come to `commit` elsewhere and was fetched; else None.
+
+        It then lacks what was done there, and nobody here has deleted that. One that is ahead of `commit` is of an
+        engine that was killed before its frame.
+        """
+        checkout = worktree.find(self.repo, self.path(space))
+        there = checkout.git_dir / _FILLED if checkout is not None else None
+        if checkout is None or there is None or not there.exists():
+            return None
+        at = there.read_text("ascii", "replace")
+        if at == commit or not at or checkout.resolve(f"{at}^{{commit}}") != at:
+            return None
+        return at if checkout.try_git("merge-base", "--is-ancestor", commit, at).code else None
 
     def restore(self, space: str, branch: str, commit: str) -> None:
         """Bring the workspace to the bytes of `commit`, ignored files excepted; makes it when it is missing."""
         self.ensure(space, branch, commit)
-        restore(self._existing(space), branch, commit)
+        checkout = self._existing(space)
+        restore(checkout, branch, commit)
+        _leave(checkout, commit)
 
     @storage_errors
     def remove(self, space: str, branch: str, commit: str) -> bool:

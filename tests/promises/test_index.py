@@ -14,6 +14,7 @@ from kit import proofs, repos, runs
 from kit.repos import git
 
 from smithers_git import cli
+from smithers_git.core import events as ev
 from smithers_git.edge.index import VERSION
 
 QUESTIONS = [
@@ -256,6 +257,37 @@ def test_a_run_survives_that_its_base_was_amended_away_and_collected(
     smithers("approve", run, "--no-resume")
     smithers("up", "--resume", run)
     assert "copy.txt" in proofs.tree(repo, f"refs/smithers/runs/{run}:code/main")
+    proofs.sound(repo)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_run_that_went_on_elsewhere_and_was_fetched_does_not_lose_what_was_done_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], edited: bool
+) -> None:
+    """The workspace here is behind: nobody here has deleted what it lacks."""
+    repo, clone = runs.make_repo(tmp_path / "repo"), tmp_path / "clone"
+    body = "".join(f'Task("t{n}", run="echo {n} > {n}.txt"), Approval("ship-{n}"), ' for n in range(3))
+    monkeypatch.chdir(repo)
+    here = runs.Smithers(repo, capsys)
+    run = here.up(body=f"    return Sequence({body})\n", code=3)
+    clone = _clone(repo, clone)
+    monkeypatch.chdir(clone)
+    there = runs.Smithers(clone, capsys)
+    there("approve", run, "--no-resume")
+    there("up", "--resume", run, code=3)
+    ref = f"refs/smithers/runs/{run}"
+    git(repo, "fetch", "-q", str(clone), f"{ref}:{ref}")
+    monkeypatch.chdir(repo)
+    if edited:
+        repos.write(proofs.space_path(repo, run), {"mine.txt": "by hand\n"})
+        here("up", "--resume", run, code=3)
+        kept = [event.commit for event in kit.events(repo, run) if isinstance(event, ev.SpaceSaved)]
+        assert git(repo, "show", f"{kept[-1]}:mine.txt") == "by hand"
+    here("approve", run, "--no-resume")
+    here("up", "--resume", run, code=3)
+    proofs.files_are_the_frames(repo, run)
+    code = proofs.tree(repo, f"{ref}:code/main")
+    assert {name: code[name][1] for name in code if name[0].isdigit()} == {f"{n}.txt": b"%d\n" % n for n in range(3)}
     proofs.sound(repo)
 
 
