@@ -16,6 +16,7 @@ from smithers_git.service import budget, children, disk, pools, recover, source
 from smithers_git.service.engine import Engine
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
+from smithers_git.service.recover import Recovery
 from smithers_git.service.source import Source
 from smithers_git.service.watcher import Watcher
 
@@ -135,9 +136,12 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive, lock: F
     loaded = _source(project, chain, resume)
     disk.require_room(project)
     disk.reserve(project)
-    while not _take_over(project, chain, loaded, resume, drive):
-        if not lock.holds():  # we were stopped, somebody removed its file, and that frame is a new owner's
+    found = None
+    while found is None:
+        found = _take_over(project, chain, loaded, resume, drive)
+        if not lock.holds():  # we were stopped, somebody removed its file, and a new owner is at work
             raise busy(chain.run, lock)
+    recover.settle(project, chain, project.workspaces(chain.run), found)
     engine = drive.engine = Engine(project, chain, loaded, drive.watcher, lock.holds)
     if drive.reason is not None:
         engine.interrupt(drive.reason)
@@ -165,10 +169,9 @@ def _source(project: Project, chain: Chain, resume: Resume) -> Source:
     return loaded
 
 
-def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, drive: Drive) -> bool:
-    """Write the frame that says what this owner found, if there is anything to say; False: somebody wrote one first."""
-    workspaces = project.workspaces(chain.run)
-    found = recover.examine(project, chain, workspaces)
+def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, drive: Drive) -> Recovery | None:
+    """Write the frame that says what this owner found, if there is anything to say; None: somebody wrote one first."""
+    found = recover.examine(project, chain, project.workspaces(chain.run))
     if found.ended:
         drive.watcher.noted(f"ended {len(found.ended)} process(es) that a killed engine had left running")
     accepted = _accept(project, chain, loaded) if resume.accept_change else []
@@ -186,9 +189,8 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
             chain.commit()
         except RefMoved:
             chain.reload()
-            return False
-    recover.settle(project, chain, workspaces, found)
-    return True
+            return None
+    return found
 
 
 def _accept(project: Project, chain: Chain, loaded: Source) -> list[str]:

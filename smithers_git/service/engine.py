@@ -115,6 +115,8 @@ class Engine:
         ending = self._stop or state.cancel_requested or state.end
         if ending:
             return self._wind_down(ending)
+        if self._landed:  # it came in behind a value, which has a frame of its own
+            return True
         if state.pause_requested:
             return self._wait(None) if self._flying else False
         over = self.purse.look(state)

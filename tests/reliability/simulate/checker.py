@@ -170,7 +170,7 @@ class Checker:
 
     def left(self, process: Process, state: State) -> None:
         """An engine has let go of a run and said how it stands."""
-        if state.running and not process.robbed and state.end is None:
+        if state.running and not self._world.robbed and state.end is None:
             raise Violation(f"{process.name} left {state.run} while {', '.join(map(str, state.running))} was running")
 
     # -- at the end

@@ -307,7 +307,7 @@ class Programs:
         if tuple(launch.argv) == flow.GATE:
             return self._exit(0 if end != "gate" else 1)
         world.checker.program_begins(process, run, key, attempt)
-        folder, half, name = tuple(launch.cwd.parts[-2:]), f"half-{key}", str(key)
+        folder, half, name = tuple(launch.cwd.parts[-2:]), f"half-{key}.{attempt}", str(key)
         unfinished = f"{run} {key} attempt {attempt}".encode()
         world.folders[folder][half] = unfinished
         process.writes[key, attempt] = (folder, unfinished)

@@ -110,6 +110,8 @@ class World:
         self.actors: list[tuple[Process, Actor]] = []
         self.actor: Actor | None = None
         self.trace: list[str] = []
+        self.robbed = False
+        """Two owners were at work at once: a step that the one began, the other leaves to whoever comes next."""
         self.calm = False
         """Faults have stopped."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -201,7 +203,7 @@ class World:
             for run, owner in list(self.locks.items()):
                 if fault.what == "rob" and owner is process:
                     del self.locks[run]
-                    process.robbed = True
+                    process.robbed = self.robbed = True
                     self.at(0.1, lambda run=run: self.engine(run))
             process.sleep(fault.seconds)
         elif fault.what == "kill":
