@@ -25,8 +25,13 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-# The third is what git says of a file that it could write only in part (2.39, csum-file.c).
-_FULL: Final = re.compile(r"no space left on device|disk quota exceeded|out of diskspace", re.IGNORECASE)
+# What git says of a file that it could write only in part, and of a ref and an index that it could not write at all: it
+# does not say why there, and the disk may have room again before we look (2.39: csum-file.c, refs/files-backend.c).
+_FULL: Final = re.compile(
+    r"no space left on device|disk quota exceeded|out of diskspace|couldn't write '[^']*\.lock'"
+    r"|unable to write new index file",
+    re.IGNORECASE,
+)
 
 
 def is_full(error: Exception | str) -> bool:

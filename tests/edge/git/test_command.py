@@ -69,6 +69,7 @@ def test_a_failure_can_be_a_result(repo):
         "Permission denied",
         "Disk quota exceeded",
         "write error. Out of diskspace",
+        "Unable to write new index file",
     ],
 )
 def test_what_the_disk_refuses_is_a_storage_error(tmp_path, monkeypatch, stderr):
