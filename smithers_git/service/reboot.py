@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from smithers_git.edge import boot
 from smithers_git.edge.lock import holding
 from smithers_git.errors import SmithersError
+from smithers_git.names import OURS
 
 if TYPE_CHECKING:
     from smithers_git.service.project import Project
@@ -33,7 +34,10 @@ def look(project: Project) -> None:
         known = path.read_text("ascii", "replace")
     except FileNotFoundError:
         known = ""
-        if not project.state_dir.is_dir() or project.state_dir.stat().st_mtime >= now.since:
+        # A power loss may take the folder of our own files, and leave a lock of a landing.
+        ours = project.state_dir, project.repository.common_dir / OURS
+        place = next((place for place in ours if place.is_dir()), None)
+        if place is None or place.stat().st_mtime >= now.since:
             return  # nothing of ours was here when the machine started, or somebody has looked since
     except OSError:
         return
