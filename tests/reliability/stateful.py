@@ -112,7 +112,17 @@ class Machine(RuleBasedStateMachine):
         assert not found.running
         assert said.code == {"finished": 0, "failed": 1, None: 3}[found.end]
         assert said.json["status"] == found.status
-        proofs.files_are_the_frames(self.repo, run) if found.spaces else None
+        if found.spaces:
+            proofs.files_are_the_frames(self.repo, run)
+        self._made(run)
+
+    def _made(self, run: str) -> None:
+        """What the steps that are done have made is in the code of the run."""
+        facts = self.seen[run].facts
+        for what, key in STEPS[facts.kind]:
+            if what == "make" and key in facts.done:
+                commit = facts.spaces["side" if key[0] == "s" else "main"]
+                assert git(self.repo, "ls-tree", commit, f"made-{key[0]}"), f"{run} lost what {key} made"
 
     def refused(self, said: Said) -> None:
         """The command said why it did nothing, and did nothing."""
@@ -427,6 +437,7 @@ class Machine(RuleBasedStateMachine):
         if verb == "up" and said.code in (0, 1, 3) and "error" not in said.json:
             wanted, found = comes_to(old.facts, self.allowed), self.seen[old.run].facts
             assert (found.end, found.done, found.waiting) == (wanted.end, wanted.done, wanted.waiting), str(said)
+            self._made(old.run)
 
     # -- the end
 
