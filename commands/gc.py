@@ -2,7 +2,8 @@
 
 A worktree goes only when its run is over and its files equal the run's last frame; one that differs stays, and is
 named. Runs that ended a while ago are folded into one ref: they look and work as before. Runs are pruned only with
---prune-after or --keep-size, never one that waits, runs, or has a fork that stays. --costs only shows what runs cost.
+--prune-after or --keep-size, never one that waits, runs, or has a fork that stays. Frames are packed with deltas, which
+your own `git gc` keeps and would not look for. --costs only shows what runs cost.
 """
 
 from __future__ import annotations
