@@ -195,6 +195,7 @@ class SimWorkspaces:
     def __init__(self, project: SimProject, run: str) -> None:
         self._project, self._run = project, run
         self._folders = project.process.world.folders
+        self._filled = project.process.world.filled
         self.root = flow.FOLDER / "spaces"
 
     def path(self, space: str) -> Path:
@@ -215,6 +216,7 @@ class SimWorkspaces:
         if tree != objects.read_commit(parent).tree:
             commit = objects.write_commit(tree, [parent], message, int(self._project.clock.now()))
         self._project.process.world.store.refs[branch] = commit
+        self._filled[self._run, space] = commit
         return Snapshot(commit, tree, commit != parent, [])
 
     def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
@@ -228,8 +230,14 @@ class SimWorkspaces:
         files = self._folders.get((self._run, space))
         if files is None:
             return []
-        there = self._files(commit)
+        there = self._files(self.left_at(space, commit) or commit)
         return sorted(name for name in {*files, *there} if files.get(name) != there.get(name))
+
+    def left_at(self, space: str, commit: str) -> str | None:
+        at = self._filled.get((self._run, space))
+        if at is None or at == commit or self._project.objects.is_ancestor(commit, at):
+            return None
+        return at
 
     def heal(self, space: str, commit: str) -> list[str]:
         return []
@@ -237,10 +245,11 @@ class SimWorkspaces:
     def drop_unknown(self, known: Collection[str]) -> None:
         for run, space in list(self._folders):
             if run == self._run and space not in known:
-                del self._folders[run, space]
+                del self._folders[run, space], self._filled[run, space]
 
     def _lay_out(self, space: str, commit: str) -> None:
         self._folders[self._run, space] = self._files(commit)
+        self._filled[self._run, space] = commit
 
     def _files(self, commit: str) -> dict[str, bytes]:
         objects = self._project.objects

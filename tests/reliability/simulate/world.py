@@ -98,6 +98,8 @@ class World:
         self.rows: dict[str, RunRow] = {}
         self.cached: dict[str, Known] = {}
         self.folders: dict[tuple[str, ...], dict[str, bytes]] = {}
+        self.filled: dict[tuple[str, ...], str] = {}
+        """The commit that each folder was last saved or laid out as."""
         self.locks: dict[str, Process] = {}
         self.source = flow.source_of(scenario)
         self.checker = Checker(self)
