@@ -155,15 +155,18 @@ def outcome(world: World) -> dict[str, object]:
         "nodes": {str(key): (node.status, node.failures) for key, node in sorted(state.nodes.items())},
         "loops": {name: (loop.iteration, loop.finished) for name, loop in sorted(state.loops.items())},
         "values": values,
-        "files": {
-            space: sorted(
-                path
-                for path, _ in chain.objects.files(chain.objects.read_commit(known.commit).tree)
-                if not path.startswith("half-")  # of a program whose engine was robbed: nobody could end it
-            )
-            for space, known in sorted(state.spaces.items())
-        },
+        "files": {space: _made(chain, space) for space in sorted(state.spaces)},
     }
+
+
+def _made(chain: Chain, space: str) -> list[str]:
+    """The files that tasks of a workspace have made in it.
+
+    Not what it began with, which depends on when that was, and not half a file of a program whose engine was robbed.
+    """
+    commit = chain.state.spaces[space].commit
+    there = {path for path, _ in chain.objects.files(chain.objects.read_commit(commit).tree)}
+    return sorted(str(key) for key, node in chain.state.nodes.items() if node.space == space and str(key) in there)
 
 
 def compare(seed: int, folder: Path) -> Played:
