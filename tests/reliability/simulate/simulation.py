@@ -10,7 +10,8 @@ and end as the scenario says), locks, the index (the real one's rows in a dict),
 several processes exactly one runs at a time (`baton`), so a seed gives the same trace wherever and however often it is
 played. The local files of attempts (`service.live`) lie in a real folder.
 
-Not in it: agents and their talks, the merge queue, subflows. Each has tests of its own.
+Not in it: agents and their talks, the merge queue (`kit.queue_model` explores its planner), subflows, and the journal
+through which an engine writes to a disk. Each has tests of its own.
 """
 
 from __future__ import annotations
