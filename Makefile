@@ -73,7 +73,7 @@ soak: $(WHEEL)  ## the long versions of the crash tests
 
 # SECONDS_EACH=600 looks at more images; CASES="land gc" at some operations only; SEED=3f2a at the same images.
 power: $(WHEEL)  ## what a power loss may leave of each operation, laid out and recovered from
-	SMITHERS_POWER_SECONDS=$(or $(SECONDS_EACH),60) SMITHERS_POWER_CASES="$(CASES)" \
+	SMITHERS_TEST_SECONDS=$(or $(SECONDS_EACH),60) SMITHERS_TEST_CASES="$(CASES)" \
 		$(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) $(BIN)/pytest -m soak tests/reliability/test_power.py
 
 # KILLS=100 SEED=3f2a is one arena again.

@@ -185,7 +185,7 @@ def look(
 
 def keep(recording: Recording) -> Path:
     """Have a recording outlive the test: images are replayed from it."""
-    place = Path(os.environ.get("SMITHERS_POWER_KEEP", "/tmp")) / f"power-{recording.case}-{os.getpid()}.pickle"
+    place = Path(os.environ.get("SMITHERS_TEST_KEEP", "/tmp")) / f"power-{recording.case}-{os.getpid()}.pickle"
     if not place.exists():
         place.write_bytes(pickle.dumps(recording))
     return place

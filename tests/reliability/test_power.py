@@ -91,7 +91,7 @@ def _report(counts: list[Count], seed: str) -> None:
 
 
 def _former() -> list[dict[str, str]]:
-    path = Path(os.environ.get("SMITHERS_REPORT", os.devnull)) / "power-loss.json"
+    path = Path(report._FOLDER or os.devnull) / "power-loss.json"
     found = json.loads(path.read_text("utf-8")) if path.is_file() else {"rows": []}
     return [row for row in found["rows"] if row["operation"] in CASES and "seed" in row]
 
@@ -107,8 +107,8 @@ def test_a_run_and_a_landing_survive_a_power_loss(place: Path) -> None:
 
 @pytest.mark.soak
 def test_every_operation_survives_a_power_loss_at_any_moment(place: Path) -> None:
-    seconds = float(os.environ.get("SMITHERS_POWER_SECONDS", "60"))
-    names = os.environ.get("SMITHERS_POWER_CASES", "").split() or list(CASES)
+    seconds = float(os.environ.get("SMITHERS_TEST_SECONDS", "60"))
+    names = os.environ.get("SMITHERS_TEST_CASES", "").split() or list(CASES)
     nothing(sweep(names, place, most=2000, more=500, seconds=seconds))
 
 
