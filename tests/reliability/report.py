@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-
 _FOLDER = os.environ.get("SMITHERS_REPORT")
 """Read when this is imported: every test then runs in a sealed environment."""
 

@@ -130,6 +130,7 @@ class Sweep:
         world.page.arm(world.root, fault.kinds, spare=not fault.crash)
         world.page.at(point, fault.action, fault.error, match)
         said = self._go()
+        world.told = said.err
         call = world.page.what.replace(str(world.root) + "/", "")
         try:
             wrong = self._judge(fault, point, said, thorough=thorough, onward=onward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -221,6 +222,10 @@ def _landed(world: World) -> None:
     said = world.smithers(*_LAND, "--json")
     assert said.json["landed"] is True
     assert world.smithers("verify", f"{before}..main", "--strict", "--json").json["ok"] is True
+    # A landing whose checkout could not follow says what to type.
+    told = re.search(r"did not follow: .*git -C \S+ (read-tree -m -u [0-9a-f]+ [0-9a-f]+)", world.told + said.err)
+    if told and repos.git(world.repo, "status", "--porcelain"):
+        repos.git(world.repo, *told[1].split())
     left = repos.git(world.repo, "status", "--porcelain")
     assert not left, f"the checkout did not follow: {left}; {said.err}"
 

@@ -54,6 +54,8 @@ class World:
         self.page = Page(folder / "page")
         self.template: Template | None = None
         """That of the case which was begun last."""
+        self.told = ""
+        """What the operation said on standard error."""
         self.doctor = ""
         """A name in `sweep_doctored`: what commands run is broken in this way."""
         self._patch = patch

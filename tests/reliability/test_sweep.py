@@ -26,6 +26,8 @@ FOUND = {
     "a file of the checkout cut off": ("land", "kill-before", "write /new.txt"),
     "the lock of a branch of ours": ("up", "kill-before", "rename refs/heads/smithers/one/main"),
     "a record that is removed": ("gc", "kill-before", "unlink records-gone/"),
+    "a reflog that cannot be written": ("land", "ENOSPC", "write /logs/HEAD"),
+    "an error in a temporary folder": ("approve", "EIO", "mkdir tmp/smithers-"),
     "a copied pack": ("init", "kill-before", "rename packs/plan"),
     "a hook that is written": ("hooks-install", "kill-before", "chmod .smithers-new"),
 }

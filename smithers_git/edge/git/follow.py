@@ -65,10 +65,10 @@ def move(repo: Repository, branch_ref: str, before: str | None, commit: str, mes
     user_locks.clear(repo.common_dir, at.path)
     with user_locks.noted(repo.common_dir, [repo.common_dir / f"{branch_ref}.lock", at.git_dir / "HEAD.lock"]):
         done = at.try_git("update-ref", "-m", message, branch_ref, commit, before or _NOTHING)
-    if not done.code:
+    now = repo.checkout.resolve(branch_ref) if done.code else commit
+    if now == commit:  # also when git failed behind the move: it writes the reflog of HEAD last (2.39)
         flush((repo.common_dir / branch_ref).parent)
         return
-    now = repo.checkout.resolve(branch_ref)
     if now != before:
         raise RefMoved(f"{branch_ref} is at {now or 'no commit'}, not at {before or 'no commit'}: somebody moved it")
     raise failure(repo.worktree, ("update-ref", branch_ref), done)
