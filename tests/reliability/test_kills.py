@@ -64,14 +64,13 @@ def test_engines_killed_200_times_at_any_moment_do_every_step_once(tmp_path: Pat
         ("loses_a_frame", "was lost"),
         ("does_not_put_back", "lines too many|workspace"),
         pytest.param("works_again", "was finished before", marks=pytest.mark.soak),
-        pytest.param("knows_no_owner", None, marks=pytest.mark.soak),
     ],
 )
 def test_a_program_that_is_broken_is_seen(
-    broken: str, seen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMITHERS_TEST_BROKEN", f"reliability.kill_broken:{broken}")
-    how = How(0.3, engines=2, faults=broken == "knows_no_owner")
+    how = How(0.3, engines=2)
     with pytest.raises(AssertionError, match=seen):
         Arena("broken", tmp_path / "arena", Tally(), how).go(KILLS)
 
