@@ -6,6 +6,7 @@ Nothing here forces, stashes or overwrites: what stands in the way is named, wit
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -42,6 +43,8 @@ _UNFINISHED: Final = (
 _LONG: Final = 30.0
 """Seconds for a git that is alive: it may be the one that a killed process of ours started to follow."""
 _QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0"}
+_OTHERS: Final = re.compile(rb"but expected|already exists")
+"""What git says when a ref was not where it should be moved from."""
 _FLUSHED_INDEX: Final = ("-c", "core.fsync=loose-object,pack,pack-metadata,reference,index")
 
 
@@ -66,7 +69,8 @@ def move(repo: Repository, branch_ref: str, before: str | None, commit: str, mes
     with user_locks.noted(repo.common_dir, [repo.common_dir / f"{branch_ref}.lock", at.git_dir / "HEAD.lock"]):
         done = at.try_git("update-ref", "-m", message, branch_ref, commit, before or _NOTHING)
     now = repo.checkout.resolve(branch_ref) if done.code else commit
-    if now == commit:  # also when git failed behind the move: it writes the reflog of HEAD last (2.39)
+    # Also when git failed behind the move: it writes the reflog of HEAD last (2.39).
+    if now == commit and not _OTHERS.search(done.stderr):
         flush((repo.common_dir / branch_ref).parent)
         return
     if now != before:
