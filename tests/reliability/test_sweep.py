@@ -28,6 +28,7 @@ FOUND = {
     "a record that is removed": ("gc", "kill-before", "unlink records-gone/"),
     "a reflog that cannot be written": ("land", "ENOSPC", "write /logs/HEAD"),
     "an error in a temporary folder": ("approve", "EIO", "mkdir tmp/smithers-"),
+    "an index that cannot be written": ("land", "ENOSPC", "write /index.lock"),
     "a copied pack": ("init", "kill-before", "rename packs/plan"),
     "a hook that is written": ("hooks-install", "kill-before", "chmod .smithers-new"),
 }

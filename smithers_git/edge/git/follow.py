@@ -43,6 +43,7 @@ _UNFINISHED: Final = (
 _LONG: Final = 30.0
 """Seconds for a git that is alive: it may be the one that a killed process of ours started to follow."""
 _QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0"}
+_REFUSES: Final = "git refuses"
 _OTHERS: Final = re.compile(rb"but expected|already exists")
 """What git says when a ref was not where it should be moved from."""
 _FLUSHED_INDEX: Final = ("-c", "core.fsync=loose-object,pack,pack-metadata,reference,index")
@@ -301,7 +302,13 @@ def _follow(checkout: Checkout, old: str, new: str) -> str | None:
         take_up(checkout, old, new)
     user_locks.forget(checkout.common_dir)
     with user_locks.noted(checkout.common_dir, [checkout.git_dir / "index.lock"], about):
-        return _advance(checkout, old, new)
+        why = _advance(checkout, old, new)
+        if why is None or not why.startswith(_REFUSES):
+            return why
+        # A git that fails at the index has written files already, and could not go on from there. A second look can.
+        with suppress(GitError, StorageError):
+            return why if _advance(checkout, old, new) else None
+        return why
 
 
 def _advance(checkout: Checkout, old: str, new: str) -> str | None:
@@ -317,7 +324,7 @@ def _advance(checkout: Checkout, old: str, new: str) -> str | None:
     done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
     if done.code:
         said = complaint(os.fsdecode(done.stderr))
-        return f"git refuses ({said}): mend that, then {complete(checkout, old, new)}"
+        return f"{_REFUSES} ({said}): mend that, then {complete(checkout, old, new)}"
     _flush(checkout, look.between)
     return _shortfall(checkout, old, new)
 
