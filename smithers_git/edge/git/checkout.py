@@ -56,6 +56,8 @@ class Checkout:
 
     def resolve(self, revision: str) -> str | None:
         """The object that `revision` names; None when there is none."""
+        if "\0" in revision:  # read from a file of ours that a power loss has filled with zeros
+            return None
         return os.fsdecode(self.try_git("rev-parse", "-q", "--verify", revision).stdout).strip() or None
 
 

@@ -32,10 +32,10 @@ def place(checkout: Checkout, commit: str, *, ignored_too: bool = False) -> None
     mend(checkout, "")
     end_operations(checkout)
     record = checkout.git_dir / _PLACED
-    known = record.read_text("ascii") if record.exists() else None
+    known = record.read_text("ascii", "replace").strip("\0") if record.exists() else None  # zeros: a power loss
     record.unlink(missing_ok=True)
     checkout.git("update-ref", "--no-deref", "HEAD", commit)
-    if known is None or _attributes_differ(checkout, known, commit):
+    if not known or _attributes_differ(checkout, known, commit):
         # Without an index git writes every file: one of the same content may be written otherwise now.
         (checkout.git_dir / "index").unlink(missing_ok=True)
     else:

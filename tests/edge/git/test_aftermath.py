@@ -130,3 +130,7 @@ def test_files_that_are_a_part_of_what_they_were_come_back_and_edits_stay(place:
     assert git(space, "status", "--porcelain").split("\n") == [" M edited", "?? new"]
     assert heal(checkout, commit) == []
     assert heal(checkout, first, ["README.md"]) == [], "what a later commit has is no part of an earlier one"
+
+
+def test_zeros_in_place_of_a_commit_name_nothing(place: Repository) -> None:
+    assert place.checkout.resolve("\0" * 40) is None
