@@ -26,8 +26,8 @@ _ORPHAN: Final = 5.0
 def noted(common_dir: Path, locks: Iterable[Path], about: str = "") -> Iterator[None]:
     """Run git commands that take these locks within a `with` block. `about` says what they do, for `cut_off`."""
     lock = FileLock(_folder(common_dir) / f"{os.getpid()}-{threading.get_ident()}.lock")
-    lock.acquire(_PATIENCE, {"locks": {str(path): _identity(path) for path in locks}, "about": about})
     try:
+        lock.acquire(_PATIENCE, {"locks": {str(path): _identity(path) for path in locks}, "about": about})
         yield
     finally:
         lock.path.unlink(missing_ok=True)
