@@ -36,7 +36,7 @@ LEFT = {
         "the lock of a ref of ours: whoever moves that ref next removes it, and so does `smithers doctor --fix`"
     ),
     r"repo/\.git/(logs/)?refs/(heads/)?smithers(/[^.]+)?": "an empty folder of refs, which git removes when in its way",
-    r"repo/\.git/smithers/user-locks/[^/]+": "a note of a landing that died: the next landing or `doctor --fix` ends it",
+    r"repo/\.git/smithers/user-locks/[^/]+": "of a landing that died: the next one or `doctor --fix` ends it",
     SPACES + r"ports\.new": "the next draft of the file is written over it",
     r"repo/\.git/smithers/records-gone(/.*)?": "git's record of a worktree: gone when the next worktree comes or goes",
     SPACES + r"worktrees/[^/]+/[^/]+/\.[^/]+\.going(/.*)?": "a worktree that was being removed: `smithers gc` ends it",
