@@ -23,7 +23,7 @@ class Crew(Protocol):
     """Workers beside an engine."""
 
     def begin(self, name: str, work: Callable[[], Result]) -> None:
-        """Have `work` done; what it returns is for `take`. It must not raise."""
+        """Have `work` done; what it returns, or raises, is for `take`."""
 
     def take(self, wait: float | None) -> Result | None:
         """What came back, in the order in which it did; None when nothing does within `wait` seconds.
@@ -42,7 +42,7 @@ class Threads:
     """A thread for each attempt, which the next one may get when it is free."""
 
     def __init__(self) -> None:
-        self._results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
         self._free: list[queue.SimpleQueue[tuple[str, _Work]]] = []
 
     def begin(self, name: str, work: _Work) -> None:
@@ -65,12 +65,19 @@ class Threads:
                 return
             threading.current_thread().name = name
             # With a context of its own, as in a new thread: a step must not see what another one has set.
-            result = contextvars.Context().run(work)
+            try:
+                result = contextvars.Context().run(work)
+            except BaseException as error:  # noqa: BLE001 - a bug of ours: `take` raises it, else the engine waits for ever
+                self._results.put(error)
+                return
             self._free.append(inbox)
             self._results.put(result)
 
     def take(self, wait: float | None) -> Result | None:
         try:
-            return self._results.get(timeout=wait) if wait != 0 else self._results.get_nowait()
+            found = self._results.get(timeout=wait) if wait != 0 else self._results.get_nowait()
         except queue.Empty:
             return None
+        if isinstance(found, BaseException):
+            raise found
+        return found

@@ -6,8 +6,11 @@ import contextvars
 import threading
 import time
 
+import pytest
+
 from smithers_git.service import crew
 from smithers_git.service.crew import Threads
+from smithers_git.service.job import Result
 
 SET = contextvars.ContextVar("SET", default="nothing")
 
@@ -59,3 +62,13 @@ def test_work_that_comes_as_a_thread_gives_up_is_done(monkeypatch):
         workers.begin("one", lambda number=number: number)
         assert told(workers) == number
         time.sleep(0.001)
+
+
+def test_a_worker_that_raises_is_heard_of_and_not_waited_for() -> None:
+    def breaks() -> Result:
+        raise LookupError("a bug of ours")
+
+    workers = Threads()
+    workers.begin("one", breaks)
+    with pytest.raises(LookupError, match="a bug of ours"):
+        workers.take(10)
