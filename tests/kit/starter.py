@@ -67,7 +67,7 @@ class Forked:
 
 def spawn_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
     """As `process.spawn_detached`, but what smithers starts of itself begins with everything imported."""
-    if list(argv[:4]) != [sys.executable, "-P", "-m", "smithers_git"]:
+    if list(argv[:4]) != [sys.executable, "-P", "-m", "smithers_git"] or log.is_dir():
         return _spawn_detached(argv, cwd=cwd, env=env, log=log)
     return Forked(tuple(argv[4:]), cwd, str(log), str(log), env).pid
 

@@ -80,11 +80,8 @@ def make(case: Case, top: Path) -> Recording:
     return Recording(case.name, base, disk, marks, said["result"], str(top))
 
 
-def examine(recording: Recording, image: Image, doctored: str = "") -> dict[str, Any]:
-    """Lay one image out, recover in a process of its own, and say what does not hold.
-
-    `doctored`: what is broken in the program that recovers, see `_doctor`.
-    """
+def examine(recording: Recording, image: Image) -> dict[str, Any]:
+    """Lay one image out, recover in a process of its own, and say what does not hold."""
     stage = Stage(Path(recording.top))
     lay_out(image.tree, stage.disk)
     stage.clear()
@@ -95,7 +92,7 @@ def examine(recording: Recording, image: Image, doctored: str = "") -> dict[str,
             os.utime(stage.disk / where, (time.time() - _OLD,) * 2)
     answer = stage.top / "answer"
     answer.unlink(missing_ok=True)
-    known = recording.case, recording.marks, recording.result, recording.top, doctored
+    known = recording.case, recording.marks, recording.result, recording.top
     child = starter._server().Process(target=_child, args=(known, image.first, image.last, dict(os.environ)))
     child.start()
     child.join(PATIENCE)
@@ -110,14 +107,13 @@ def examine(recording: Recording, image: Image, doctored: str = "") -> dict[str,
     return found
 
 
-def _child(known: tuple[str, list[Mark], Any, str, str], first: int, last: int, environ: dict[str, str]) -> None:
+def _child(known: tuple[str, list[Mark], Any, str], first: int, last: int, environ: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environ)
-    case, marks, result, top, doctored = known
+    case, marks, result, top = known
     stage = Stage(Path(top))
     stage.enter()
     _start_machine()
-    _doctor(doctored)
     found: dict[str, Any] = {"problems": [], "result": None}
     try:
         found["result"] = CASES[case].recover(stage, [m for m in marks if m.at < last], marks, first)
@@ -136,14 +132,6 @@ def _start_machine() -> None:
 
     began = time.monotonic()
     clock.SystemClock.monotonic = lambda _self: time.monotonic() - began  # type: ignore[method-assign]
-
-
-def _doctor(what: str) -> None:
-    """Break the program that recovers, so that the judge has something to find."""
-    if what == "reboot":
-        from smithers_git.service import reboot
-
-        reboot.look = lambda _project: None
 
 
 # -- many

@@ -17,7 +17,7 @@ from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.git.restore import restore
 
 BRANCH = "refs/heads/smithers/r/main"
-SINCE = time.time() + 60
+SINCE = time.time() + 86_400
 """A start of the machine behind all that the tests write."""
 
 
