@@ -455,4 +455,4 @@ threading.Event().wait()
     assert us.stdout.readline() == b"begun\n"
     us.kill()
     us.communicate()
-    assert eventually(lambda: marked("RUN_TEST", str(tmp_path)) == [])
+    assert eventually(lambda: marked("RUN_TEST", str(tmp_path)) == [], 30)

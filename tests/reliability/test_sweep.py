@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def test_what_was_found_stays_mended(world: World, made: dict[str, Sweep], case:
 
 
 def test_some_points_of_some_operations(world: World, made: dict[str, Sweep]) -> None:
-    seed = os.environ.get("SMITHERS_TEST_SEED") or secrets.token_hex(4)
+    seed = os.environ.get("SMITHERS_TEST_SEED", "day")
     print(f"the points come from SMITHERS_TEST_SEED={seed}")
     found = sweep_tally.drawn(seed, EVERYDAY, lambda name: _sweep(made, world, name))
     assert not found, "\n".join(map(str, found))
