@@ -451,7 +451,8 @@ talk = Talk(launch, cancel=threading.Event())
 print(talk.receive().decode(), flush=True)
 threading.Event().wait()
 """
-    us = subprocess.Popen([sys.executable, "-c", script, os.environ["PATH"], str(tmp_path)], stdout=subprocess.PIPE)
+    command, own = [sys.executable, "-c", script, os.environ["PATH"], str(tmp_path)], {"TMPDIR": str(tmp_path)}
+    us = subprocess.Popen(command, stdout=subprocess.PIPE, env=own)
     assert us.stdout.readline() == b"begun\n"
     us.kill()
     us.communicate()
