@@ -95,8 +95,8 @@ stateful: $(WHEEL)  ## EXAMPLES of any commands in any order, held to a model; S
 	SMITHERS_TEST_EXAMPLES=$(or $(EXAMPLES),2000) $(if $(SEED),SMITHERS_TEST_SEED=$(SEED)) TMPDIR=$(SCRATCH) \
 		$(BIN)/pytest -m soak tests/reliability/test_stateful.py
 
-# ONLY="up,land:kill-before,EIO" names operations and faults, STRIDE=3 tries every third point, SECONDS bounds each pair,
-# and the next call goes on behind it.
+# ONLY="up,land:kill-before,EIO" names operations and faults, STRIDE=3 is content with a third of the points, SECONDS bounds
+# each pair; the next call goes on behind what was tried, as long as the code is the same.
 ONLY ?=
 STRIDE ?= 1
 SECONDS ?= 0

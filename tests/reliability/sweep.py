@@ -46,7 +46,10 @@ class Fault:
 
     @property
     def kinds(self) -> Kind:
-        return Kind.CHANGES if self.crash else ERRORS[self.name.removesuffix("+")][1]
+        """The calls that it can meet; where nothing is written there is nothing to tear."""
+        if self.crash:
+            return Kind.WRITE if self.name == "tear" else Kind.CHANGES
+        return ERRORS[self.name.removesuffix("+")][1]
 
     @property
     def action(self) -> Action:
@@ -155,12 +158,12 @@ class Sweep:
         died = fault.crash and world.page.dead
         wrong = [] if died else oracle.quiet(said.code, said.err)
         wrong += oracle.owners(world)
+        if point % _AT_ONCE:
+            world.age_locks()
         at_death = oracle.stand(world)
         named = "did not follow: " in said.err  # the landing stands, and what to type for the checkout is said
         if not died and said.code == operation.code and not operation.partial and not named:  # it says that all is well
             wrong += oracle.differs(self.reached, self._digest(), f"it said {said.code}, yet")
-        if point % _AT_ONCE:
-            world.age_locks()
         world.smithers("ps", "--json")
         if thorough:
             wrong += oracle.index(world)

@@ -278,34 +278,35 @@ def _fresh_installed(world: World) -> None:
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("up", _steps, ("up", "flow.py", "--run-id", "one"), _up),
-        Operation("resume", _broken, ("up", "--resume", "one"), _resume),
-        Operation("approve", _waiting('Approval("ship")'), _APPROVE, _decided(*_APPROVE), _resume),
+        Operation("hooks-uninstall", _installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),
+        Operation(
+            "hooks-uninstall-last", _fresh_installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"
+        ),
+        Operation("hooks-install", _hooked, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
+        Operation("hooks-install-first", _fresh, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
+        Operation("reindex", _finished, ("reindex",), _again("reindex")),
+        Operation("cancel", _waiting('Approval("ship")'), ("cancel", "one"), _cancelled),
+        Operation("signal", _waiting('Signal("go")'), _SIGNAL, _signalled, _resume),
         Operation(
             "answer", _waiting('HumanTask("where", output=Change, prompt="Where?")'),
             _ANSWER, _decided(*_ANSWER), _resume,
         ),
-        Operation("signal", _waiting('Signal("go")'), _SIGNAL, _signalled, _resume),
-        Operation("cancel", _waiting('Approval("ship")'), ("cancel", "one"), _cancelled),
+        Operation("fork", _finished, _FORK, _forked, _through("two"), repeats=frozenset({"last"})),
+        Operation("init", World.make, _INIT, _again(*_INIT), allowed=r"repo/\.smithers(/.*)?"),
+        Operation("approve", _waiting('Approval("ship")'), _APPROVE, _decided(*_APPROVE), _resume),
+        Operation("gc", _two_finished, _GC, _again(*_GC), partial=True),
+        Operation("prune", _two_finished, _PRUNE, _again(*_PRUNE), partial=True, forgets=True),
         Operation(
             "rewind", _edited, ("rewind", "one", "--frame", _FRAME, "--yes"), _rewound, _through("one"),
             edits=_EDITS, repeats=frozenset({"last"}),
         ),
-        Operation("fork", _finished, _FORK, _forked, _through("two"), repeats=frozenset({"last"})),
         Operation(
             "land", _branch, _LAND, _landed,
             allowed=r"repo/(a\.txt|new\.txt|\.git/(index|ORIG_HEAD|logs/HEAD|(logs/)?refs/heads/main))",
             targets=("refs/heads/main",),
         ),
-        Operation("gc", _two_finished, _GC, _again(*_GC), partial=True),
-        Operation("prune", _two_finished, _PRUNE, _again(*_PRUNE), partial=True, forgets=True),
-        Operation("reindex", _finished, ("reindex",), _again("reindex")),
-        Operation("hooks-install", _hooked, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
-        Operation("hooks-uninstall", _installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"),
-        Operation("hooks-install-first", _fresh, _HOOKS, _again(*_HOOKS), allowed=r"repo/\.git/hooks(/.*)?"),
-        Operation(
-            "hooks-uninstall-last", _fresh_installed, _UNHOOK, _again(*_UNHOOK), allowed=r"repo/\.git/hooks(/.*)?"
-        ),
-        Operation("init", World.make, _INIT, _again(*_INIT), allowed=r"repo/\.smithers(/.*)?"),
+        Operation("resume", _broken, ("up", "--resume", "one"), _resume),
+        Operation("up", _steps, ("up", "flow.py", "--run-id", "one"), _up),
     )
 }  # fmt: skip
+"""Those with few points first."""

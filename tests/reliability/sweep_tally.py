@@ -1,20 +1,23 @@
 """Which points are tried, what came of them, and the numbers for the page of results.
 
-A full sweep takes hours, so it goes on where it stopped. SMITHERS_TEST_SWEEP_SECONDS bounds one call of each pair of
-operation and fault, SMITHERS_TEST_SWEEP_ONLY names what is tried (`up,land` or `up,land:kill-before,EIO`), and
-SMITHERS_TEST_SWEEP_STRIDE=3 tries every third point. What was tried is kept in `.cache/reliability/sweep`, for one
-state of the code.
+A full sweep takes hours, so it goes on where it stopped, also where it was killed. SMITHERS_TEST_SWEEP_SECONDS bounds
+one call of each pair of operation and fault, SMITHERS_TEST_SWEEP_ONLY names what is tried (`up,land` or
+`up,land:kill-before,EIO`), and SMITHERS_TEST_SWEEP_STRIDE=3 is content with a third of the points. They are taken from
+all over the operation, so that a part of them says something of the whole. What was tried is kept in
+`.cache/reliability/sweep`, for one state of the code; to try it again, delete that.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 from reliability import report
@@ -24,12 +27,13 @@ from reliability.sweep_operations import OPERATIONS
 import smithers_git
 
 _ROOT = Path(__file__).parents[2]
+_FAULTS = [*CRASHES, *ERRORS, *LASTING]
 _ONWARD = 5
 """In a full sweep every fifth case goes on to the end of the run."""
 _HOW = {
-    "crash-sweep": "Each operation is killed with all its processes (kill -9) before and behind each call that changes"
-    " the disk, and in the middle of each write; then the next command, the operation again or a resume, and the"
-    " promises are looked at from outside.",
+    "crash-sweep": "Each operation is killed with all its processes (kill -9) before each call that changes the disk"
+    " (`kill-before`), behind it (`kill-after`: the disk is as before the next call) and in the middle of each write"
+    " (`tear`); then the next command, the operation again or a resume, and the promises are looked at from outside.",
     "error-sweep": "Each call that changes the disk fails once, or from then on, with ENOSPC, EIO, EACCES, EMFILE or"
     " EINTR; the operation may fail, and nothing else; then, without the error, it is completed.",
 }
@@ -47,16 +51,19 @@ class Tally:
     fault: str
     points: int = -1
     """Calls that the fault can meet; it differs by a few from time to time, as threads do."""
-    next: int = 1
-    stride: int = 1
-    """Every which point is tried."""
     cases: int = 0
+    """How many of them were tried, in the order of `_order`."""
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
 
-    @property
-    def over(self) -> bool:
-        return self.next > self.points >= 0
+    def left(self, stride: int) -> list[int]:
+        """The points that are still to be tried, where one in `stride` is enough."""
+        return _order(self.points)[self.cases : math.ceil(self.points / stride)]
+
+
+def _order(points: int) -> list[int]:
+    """All points: every eighth, then those between, so that wherever it stops the whole operation was looked at."""
+    return [point for first in (1, 5, 3, 7, 2, 6, 4, 8) for point in range(first, points + 1, 8)]
 
 
 def asked(names: Iterable[str]) -> list[str]:
@@ -97,20 +104,22 @@ def drawn(seed: str, operations: int, make: Callable[[str], Sweep]) -> list[Viol
 def full(made: Sweep, fault: Fault) -> Tally:
     """Every point, going on where an earlier call has stopped."""
     tally = _load(made.operation.name, fault.name)
-    if tally.over:
-        tally = Tally(made.operation.name, fault.name)
-    tally.stride = int(os.environ.get("SMITHERS_TEST_SWEEP_STRIDE", "1"))
-    began, bound = time.monotonic(), float(os.environ.get("SMITHERS_TEST_SWEEP_SECONDS", "0"))
-    tally.points = made.points(fault)
-    while not tally.over and (not bound or time.monotonic() - began < bound):
-        found = made.case(fault, tally.next, onward=tally.cases % _ONWARD == 0)
+    stride = int(os.environ.get("SMITHERS_TEST_SWEEP_STRIDE", "1"))
+    bound = float(os.environ.get("SMITHERS_TEST_SWEEP_SECONDS", "0")) or math.inf
+    if tally.points < 0:
+        tally.points = made.points(fault)
+    began, earlier = time.monotonic(), tally.seconds
+    for point in tally.left(stride):
+        found = made.case(fault, point, onward=tally.cases % _ONWARD == 0)
         tally.cases += 1
-        tally.next += tally.stride
+        tally.seconds = earlier + time.monotonic() - began
         if found is not None:
             tally.violations.append(str(found))
             print(found, flush=True)
-    tally.seconds += time.monotonic() - began
-    _place(tally).write_text(json.dumps(asdict(tally), indent=1))
+        _keep(tally)
+        if tally.seconds - earlier > bound:
+            break
+    _keep(tally)
     for part in _HOW:
         _report(part, [one for one in _all() if Fault(one.fault).crash == (part == "crash-sweep")], "", None)
     return tally
@@ -125,10 +134,9 @@ def _report(part: str, tallies: list[Tally], seed: str, seconds: float | None) -
         rows.append(
             {
                 "operation": name,
-                "faults": ", ".join(one.fault for one in mine),
                 "points": str(max(one.points for one in mine)),
                 "cases": str(sum(one.cases for one in mine)),
-                "tried": ", ".join(dict.fromkeys(_tried(one) for one in mine)),
+                "tried": ", ".join(map(_tried, sorted(mine, key=lambda one: _FAULTS.index(one.fault)))),
                 "violations": str(sum(len(one.violations) for one in mine)),
             }
         )
@@ -151,11 +159,11 @@ def _report(part: str, tallies: list[Tally], seed: str, seconds: float | None) -
 
 
 def _tried(tally: Tally) -> str:
-    if not tally.over:
-        return f"{tally.cases} points"
-    return "all points" if tally.stride == 1 else f"one point in {tally.stride}"
+    of = "all" if tally.cases >= tally.points else f"{tally.cases} of"
+    return f"{tally.fault} {of} {tally.points}"
 
 
+@cache
 def _folder() -> Path:
     """Of the code as it is: what was tried on another says nothing of this one."""
     digest = hashlib.sha256()
@@ -169,6 +177,14 @@ def _folder() -> Path:
 
 def _place(tally: Tally) -> Path:
     return _folder() / f"{tally.operation}.{tally.fault}.json"
+
+
+def _keep(tally: Tally) -> None:
+    """At once and whole: the sweep may be killed at any moment, and another one may read it."""
+    place = _place(tally)
+    draft = place.with_suffix(".new")
+    draft.write_text(json.dumps(asdict(tally), indent=1))
+    draft.replace(place)
 
 
 def _load(operation: str, fault: str) -> Tally:
