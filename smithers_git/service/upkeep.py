@@ -8,7 +8,9 @@ from pathlib import Path
 
 from smithers_git.core import budget
 from smithers_git.edge.git import damage
+from smithers_git.edge.git.checkout import index_is_damaged
 from smithers_git.edge.git.command import require_version
+from smithers_git.edge.git.follow_words import new_index
 from smithers_git.edge.git.repository import require_writable
 from smithers_git.edge.index import RunRow, row_of
 from smithers_git.errors import SmithersError
@@ -42,6 +44,7 @@ def doctor(start: Path, *, fix: bool) -> Iterator[Finding]:
         yield trouble("repository", error)
         return
     yield Finding("repository", "ok", str(project.worktree))
+    yield from _staged(project)
     yield from broken
     if any(one.standing == "needs you" for one in broken):
         return  # no list of runs can be had before that is mended
@@ -64,6 +67,14 @@ def _settings(start: Path, *, fix: bool) -> Iterator[Finding]:
             yield Finding("settings", "mended", f"{one.text}: {command}")
         else:
             yield Finding("settings", "needs you", one.text, (command, FIX))
+
+
+def _staged(project: Project) -> Iterator[Finding]:
+    """Whether the index of the user's checkout is whole. It is theirs, so it is not mended here."""
+    checkout = project.repository.checkout
+    if index_is_damaged(checkout):
+        said = f"the index of {checkout.path} is damaged; a new one has nothing staged, and the files stay"
+        yield Finding("checkout", "needs you", said, (new_index(checkout),))
 
 
 def _configuration(project: Project) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,16 @@ def _kill_parents(pid: int, up_to: int) -> None:
 
 
 # -- damage to the repository itself
+
+
+def test_a_torn_index_of_the_users_is_told_with_what_makes_another(smithers: Smithers) -> None:
+    index = smithers.repo / ".git" / "index"
+    torn = index.read_bytes()[:-30]
+    index.write_bytes(torn)
+    (found,) = _findings(smithers, "--fix")["checkout"]
+    assert index.read_bytes() == torn
+    subprocess.run(["sh", "-ec", *found["commands"]], check=True)
+    assert "checkout" not in _findings(smithers)
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["in the checkout", "in a linked worktree"])

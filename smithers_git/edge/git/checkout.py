@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from smithers_git.edge.git.command import failure, try_git
 from smithers_git.edge.process.command import Captured
+
+_CHECKSUM: Final = 20
+"""Bytes at the end of an index: the SHA-1 of all before them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,11 @@ class Checkout:
         """The git directory that all worktrees share."""
         link = self.git_dir / "commondir"
         return (self.git_dir / os.fsdecode(link.read_bytes()).rstrip("\n")).resolve() if link.exists() else self.git_dir
+
+    @property
+    def index_file(self) -> Path:
+        """The index that describes these files; it may be missing."""
+        return self.index or self.git_dir / "index"
 
     def try_git(
         self,
@@ -139,26 +151,59 @@ def _parse(records: list[str]) -> State:
     return State(head, branch, changed, untracked, conflicted, uncovered)
 
 
+@contextmanager
+def private_index(checkout: Checkout) -> Iterator[Checkout]:
+    """The same files with a copy of the index: what git or we change in that leaves the real one alone."""
+    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
+        private = replace(checkout, index=Path(folder, "index"))
+        with suppress(FileNotFoundError):
+            # With its time: git takes files that are not older than the index for possibly changed.
+            shutil.copy2(checkout.index_file, private.index_file)
+        yield private
+
+
+def index_is_damaged(checkout: Checkout) -> bool:
+    """Whether the index is not as git has written it, say after a power loss. A missing one is not damaged.
+
+    Git itself looks at its beginning and leaves the checksum at its end to `git fsck` (2.39): of an index that was cut
+    off, or that has zeros in the middle, it makes up files.
+    """
+    try:
+        data = checkout.index_file.read_bytes()
+    except FileNotFoundError:
+        return False
+    said = data[-_CHECKSUM:]
+    if said.strip(b"\0"):
+        return hashlib.sha1(data[:-_CHECKSUM], usedforsecurity=False).digest() != said
+    return not (data.startswith(b"DIRC") and _skips_checksum(checkout))
+
+
+def _skips_checksum(checkout: Checkout) -> bool:
+    """Whether git is told to write zeros in place of the checksum (since 2.40)."""
+    values = [
+        checkout.try_git("config", "--type=bool", name).stdout for name in ("index.skipHash", "feature.manyFiles")
+    ]
+    told = [value.strip() for value in values if value.strip()]
+    return told[:1] == [b"true"]
+
+
 def sound_index(checkout: Checkout) -> None:
-    """Make the index one that hides nothing.
+    """Make the index of a worktree of ours, or a copy of one, one that hides nothing.
 
     One that is missing or damaged is made again from HEAD. The marks assume-unchanged and skip-worktree are removed,
     as with them git does not look at the file: an agent that set one would make its change invisible. In a sparse
     checkout skip-worktree stays where the file is absent, as there it says that the file is outside the patterns.
     """
-    index = checkout.index or checkout.git_dir / "index"
+    index = checkout.index_file
     done = checkout.try_git("ls-files", "-v", "-z")
-    if done.code or not index.exists():
+    records = os.fsdecode(done.stdout).split("\0")[:-1]
+    # Without a checksum, a file without a name is what tells of zeros in the middle.
+    if done.code or not index.exists() or index_is_damaged(checkout) or not all(record[2:] for record in records):
         index.unlink(missing_ok=True)
         checkout.git("reset", "-q")  # knows sparse patterns; read-tree would call every file outside them deleted
         return
-    assumed: list[str] = []
-    skipped: list[str] = []
-    for record in os.fsdecode(done.stdout).split("\0"):
-        if record[:1].islower():
-            assumed.append(record[2:])
-        if record[:1] in ("S", "s"):
-            skipped.append(record[2:])
+    assumed = [record[2:] for record in records if record[0].islower()]
+    skipped = [record[2:] for record in records if record[0] in "Ss"]
     _unmark(checkout, "--no-assume-unchanged", assumed)
     if skipped:
         sparse = checkout.try_git("config", "--type=bool", "core.sparseCheckout").stdout.strip() == b"true"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from pathlib import Path
+from shlex import quote
 from typing import ParamSpec, TypeVar
 
 from smithers_git.edge.process.command import Captured, capture
@@ -45,6 +46,7 @@ _MEANING = (
 )  # fmt: skip
 
 _LOCKED = re.compile(r"\.lock': File exists|could not lock config file|failed to read \S*commondir")
+_INDEX = re.compile(r"index file corrupt|index file smaller than expected|bad signature 0x|broken index, expect")
 _DISK = re.compile(r"read-only file system|permission denied|input/output error", re.IGNORECASE)
 _PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0)  # seconds; a healthy git holds a lock for milliseconds
 
@@ -141,6 +143,11 @@ def failure(cwd: Path, args: tuple[str, ...], done: Captured) -> SmithersError:
         return kind(message, hint="free disk space or make the folder writable, then run the command again")
     if _LOCKED.search(stderr):
         return GitError(message, hint="if no git process runs in this repository, delete the lock file and try again")
+    if _INDEX.search(stderr):
+        place = f'rm "$(git -C {quote(str(cwd))} rev-parse --path-format=absolute --git-path index)"'
+        return GitError(
+            message, hint=f"a new index, in which nothing is staged: {place}; git -C {quote(str(cwd))} reset"
+        )
     return GitError(message, hint=f"see `git -C {cwd} status`; `smithers doctor` looks for damage")
 
 

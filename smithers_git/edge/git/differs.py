@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from dataclasses import replace
-from pathlib import Path
-
-from smithers_git.edge.git.checkout import Checkout, inspect, sound_index
+from smithers_git.edge.git.checkout import Checkout, inspect, private_index, sound_index
 from smithers_git.edge.git.command import storage_errors
 
 
@@ -18,15 +13,12 @@ def differing_paths(checkout: Checkout, commit: str) -> list[str]:
     What is inside nested repositories does not count: no frame can hold it. Raises GitError: git cannot tell,
     StorageError: the disk refuses.
     """
-    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
-        index = Path(folder, "index")
-        if (checkout.git_dir / "index").exists():
-            shutil.copy2(checkout.git_dir / "index", index)
-        private = replace(checkout, index=index)
+    with private_index(checkout) as private:
         sound_index(private)
         state = inspect(private)
-    found = {*state.changed, *state.untracked, *state.conflicted}
-    if state.head is not None and state.head != commit:
-        names = checkout.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", commit, state.head)
-        found |= {name for name in names.split("\0") if name}
+        found = {*state.changed, *state.untracked, *state.conflicted}
+        if state.head is not None and state.head != commit:
+            # With the copy: git reads the index here too, and gives up when that is damaged.
+            names = private.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", commit, state.head)
+            found |= {name for name in names.split("\0") if name}
     return sorted(found)

@@ -7,42 +7,24 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
-import time
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from smithers_git.edge.git import user_locks, worktree
-from smithers_git.edge.git.checkout import Checkout
+from smithers_git.edge.git.checkout import Checkout, index_is_damaged
+from smithers_git.edge.git.clearance import in_the_way, is_folder, locked, look_at, paths, unfinished
 from smithers_git.edge.git.command import complaint, failure, storage_errors
 from smithers_git.edge.git.durable import flush, flush_all, sync_objects
-from smithers_git.edge.git.follow_words import by_hand, complete, some
+from smithers_git.edge.git.follow_words import by_hand, complete, old_index, some
 from smithers_git.edge.git.heal import heal
 from smithers_git.edge.git.records import record
 from smithers_git.edge.git.repository import Repository
-from smithers_git.edge.git.restore import git_works_in
 from smithers_git.errors import GitError, RefMoved, StorageError
 
 _NOTHING: Final = "0" * 40
-_BRIEF: Final = 0.5
-"""Seconds. An editor's `git status` holds the lock of the index for milliseconds."""
-
-_UNFINISHED: Final = (
-    ("rebase-merge", "a rebase"),
-    ("rebase-apply", "a rebase or git am"),
-    ("MERGE_HEAD", "a merge"),
-    ("CHERRY_PICK_HEAD", "a cherry-pick"),
-    ("REVERT_HEAD", "a revert"),
-    ("sequencer", "a cherry-pick or revert"),
-    ("BISECT_LOG", "a bisect"),
-)
 _LONG: Final = 30.0
 """Seconds for a git that is alive: it may be the one that a killed process of ours started to follow."""
-_QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0"}
 _REFUSES: Final = "git refuses"
 _OTHERS: Final = re.compile(rb"but expected|already exists")
 """What git says when a ref was not where it should be moved from."""
@@ -119,157 +101,6 @@ def _detached_from(git_dir: Path) -> set[str]:
     return found
 
 
-# -- whether it may follow
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How a checkout stands between two commits. Paths are relative to its top.
-
-    Attributes:
-        staged: entries of the index that are neither as in the old nor as in the new commit.
-        changed: files that differ from the index; of submodules only the recorded commit counts.
-        between: what differs between the two commits.
-        added: those of them that only the new one has.
-        behind: those of them that are in the index as in the old commit.
-    """
-
-    staged: list[str]
-    changed: list[str]
-    between: list[str]
-    added: list[str]
-    behind: list[str]
-
-
-def obstacle(checkout: Checkout, old: str, new: str) -> str | None:
-    """Why the files could not follow from commit `old` to `new`; None when they could.
-
-    The answer names files and says what to type; it goes on the sentence "BRANCH is checked out in PATH, and". Nothing
-    is written, neither the index nor a lock. Untracked files that are not in the way are fine.
-    """
-    try:
-        return _obstacle(checkout, old, new)
-    except (GitError, StorageError) as error:
-        return f"git cannot tell whether it is clean: {error.message}: see git -C {checkout.path} status"
-
-
-@storage_errors
-def _obstacle(checkout: Checkout, old: str, new: str) -> str | None:
-    path = checkout.path
-    if not path.is_dir():
-        return f"that folder is missing but locked, so it may come back: if it will not, git worktree unlock {path}"
-    why = _unfinished(checkout) or _locked(checkout, _BRIEF)
-    if why is not None:
-        return why
-    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
-        private = _private(checkout, Path(folder, "index"))
-        look = _look(private, old, new)
-        if look.staged:
-            return f"changes are staged there in {some(look.staged)}: commit them first, git -C {path} commit"
-        if look.changed:
-            return f"there are uncommitted changes in {some(look.changed)}: commit them first, git -C {path} commit -a"
-        in_way = _in_the_way(private, look.added, old)
-        if in_way:
-            return f"untracked files are in the way there: move {some(in_way)} out of {path}"
-        # git's own word on it: it knows more cases than we, say a submodule that becomes a folder.
-        done = private.try_git("read-tree", "-n", "-m", "-u", old, new, env=_QUIET)
-        if done.code:
-            return f"git would refuse: {complaint(os.fsdecode(done.stderr))}: see git -C {path} status"
-    return None
-
-
-def _unfinished(checkout: Checkout) -> str | None:
-    for name, what in _UNFINISHED:
-        if (checkout.git_dir / name).exists():
-            return f"{what} is not finished there: see git -C {checkout.path} status"
-    return None
-
-
-def _locked(checkout: Checkout, patience: float) -> str | None:
-    """Whether somebody holds the lock of the index for longer than `patience`, in seconds."""
-    user_locks.clear(checkout.common_dir, checkout.path)
-    lock = checkout.git_dir / "index.lock"
-    began = time.monotonic()
-    while lock.exists():
-        waited = time.monotonic() - began
-        if waited > _BRIEF and not git_works_in(checkout.path):
-            return f"{lock} is left there, from a git that died, it seems: if none runs, rm {lock}"
-        if waited > patience:
-            return f"a git process works there and holds {lock}: wait for it"
-        time.sleep(0.02)
-    return None
-
-
-def _private(checkout: Checkout, index: Path) -> Checkout:
-    """The same files with a copy of the index: git may refresh that one without the user's being touched."""
-    private = replace(checkout, index=index)
-    if (checkout.git_dir / "index").exists():
-        # With its time: git takes files that are not older than the index for possibly changed.
-        shutil.copy2(checkout.git_dir / "index", index)
-    return private
-
-
-def _look(checkout: Checkout, old: str, new: str) -> _Look:
-    """Compare; refreshes the index of `checkout`, so that a file that was only touched does not count as changed."""
-    done = checkout.try_git("update-index", "-q", "--refresh", env=_QUIET)
-    if done.code > 1:  # 1: some differ
-        raise failure(checkout.path, ("update-index", "--refresh"), done)
-    cached = ("diff-index", "--cached", "-z", "--name-only", "--no-renames")
-    not_old = _paths(checkout, *cached, old)
-    not_new = set(_paths(checkout, *cached, new)) if not_old else set()
-    changed = _paths(checkout, "diff-files", "-z", "--name-only", "--ignore-submodules=all")
-    compare = ("diff-tree", "-r", "-z", "--name-only", "--no-renames")
-    between = _paths(checkout, *compare, old, new)
-    return _Look(
-        staged=[name for name in not_old if name in not_new],
-        changed=sorted(set(changed)),
-        between=between,
-        added=_paths(checkout, *compare, "--diff-filter=A", old, new),
-        behind=sorted(set(between) - set(not_old)),
-    )
-
-
-def _paths(checkout: Checkout, *args: str) -> list[str]:
-    return [name for name in checkout.git(*args, env=_QUIET).split("\0") if name]
-
-
-def _in_the_way(checkout: Checkout, added: Iterable[str], old: str) -> list[str]:
-    """Untracked files and folders where `added` files would go. Ignored ones count: git itself would overwrite them."""
-    found: list[str] = []
-    suspects = [(name, blocker) for name in added if (blocker := _blocker(checkout.path, name)) is not None]
-    if not suspects:
-        return []
-    fold = checkout.try_git("config", "--type=bool", "core.ignoreCase").stdout.strip() == b"true"
-    listed = _paths(checkout, "ls-tree", "-r", "-z", "--name-only", "--full-tree", old)
-    tracked = {name.casefold() if fold else name for name in listed}
-    for _, blocker in suspects:
-        inside = [blocker]
-        if _is_folder(checkout.path / blocker):
-            inside = [
-                str(Path(folder, name).relative_to(checkout.path))
-                for folder, _, names in os.walk(checkout.path / blocker)
-                for name in names
-            ]
-        found += [name for name in inside if (name.casefold() if fold else name) not in tracked]
-    return sorted(set(found))
-
-
-def _blocker(root: Path, name: str) -> str | None:
-    """What lies where the file `name`, or one of the folders around it, has to be made."""
-    parts = name.split("/")
-    for end in range(1, len(parts)):
-        part = "/".join(parts[:end])
-        if not os.path.lexists(root / part):
-            return None
-        if not _is_folder(root / part):
-            return part
-    return name if os.path.lexists(root / name) else None
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 # -- following
 
 
@@ -294,9 +125,11 @@ def _follow(checkout: Checkout, old: str, new: str) -> str | None:
     path = checkout.path
     if not path.is_dir():
         return f"that folder is missing; when it is back: {complete(checkout, old, new)}"
-    why = _unfinished(checkout) or _locked(checkout, _LONG)
+    why = unfinished(checkout) or locked(checkout, _LONG)
     if why is not None:
         return f"{why}; then {complete(checkout, old, new)}"
+    if index_is_damaged(checkout):
+        return f"its index is damaged: {old_index(checkout, old)} && {complete(checkout, old, new)}"
     about = f"{path} {old} {new}"
     if user_locks.cut_off(checkout.common_dir, about):
         take_up(checkout, old, new)
@@ -312,13 +145,13 @@ def _follow(checkout: Checkout, old: str, new: str) -> str | None:
 
 
 def _advance(checkout: Checkout, old: str, new: str) -> str | None:
-    look = _look(checkout, old, new)
+    look = look_at(checkout, old, new)
     if not look.behind and (not look.between or set(look.between) - set(look.staged)):
         return None  # the index is written last and at once, so all is done; the user may have gone on since
     if look.staged:
         return f"changes are staged there in {some(look.staged)}: {by_hand(checkout, old, new, look.staged)}"
     foreign = [name for name in look.changed if name in set(look.between)]
-    left = _adopt(checkout, new, [*foreign, *_in_the_way(checkout, look.added, old)])
+    left = _adopt(checkout, new, [*foreign, *in_the_way(checkout, look.added, old)])
     if left:
         return f"{some(left)} there is yours: {by_hand(checkout, old, new, left)}"
     done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
@@ -345,7 +178,7 @@ def take_up(checkout: Checkout, old: str, new: str) -> None:
     lock = checkout.git_dir / "index.lock"
     about = f"{checkout.path} {old} {new}"
     with suppress(GitError, StorageError), user_locks.noted(checkout.common_dir, [lock], about):
-        heal(checkout, new, _paths(checkout, "diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))
+        heal(checkout, new, paths(checkout, "diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new))
 
 
 def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
@@ -356,7 +189,7 @@ def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
     """
     if not names:
         return []
-    rows = {row.partition("\t")[2]: row for row in _paths(checkout, "ls-tree", "-r", "-z", "--full-tree", new)}
+    rows = {row.partition("\t")[2]: row for row in paths(checkout, "ls-tree", "-r", "-z", "--full-tree", new)}
     whole: list[str] = []
     own: list[str] = []
     for name in names:
@@ -364,7 +197,7 @@ def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
         if not os.path.lexists(path):
             continue
         there = None
-        if not _is_folder(path):
+        if not is_folder(path):
             there = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
         row = rows.get(name)
         if there is not None and row is not None and there == _written_as(checkout, new, name, row):
@@ -389,11 +222,11 @@ def _written_as(checkout: Checkout, new: str, name: str, row: str) -> bytes | No
 
 def _shortfall(checkout: Checkout, old: str, new: str) -> str | None:
     """What git says it has done but has not: it only warns of a file that it could not remove."""
-    changed = set(_paths(checkout, "diff-files", "-z", "--name-only", "--ignore-submodules=all"))
+    changed = set(paths(checkout, "diff-files", "-z", "--name-only", "--ignore-submodules=all"))
     compare = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
-    wrong = [name for name in _paths(checkout, *compare) if name in changed]
-    gone = _paths(checkout, *compare[:-2], "--diff-filter=D", "--ignore-submodules=all", old, new)
-    wrong += [name for name in gone if os.path.lexists(checkout.path / name) and not _is_folder(checkout.path / name)]
+    wrong = [name for name in paths(checkout, *compare) if name in changed]
+    gone = paths(checkout, *compare[:-2], "--diff-filter=D", "--ignore-submodules=all", old, new)
+    wrong += [name for name in gone if os.path.lexists(checkout.path / name) and not is_folder(checkout.path / name)]
     if wrong:
         return f"{some(wrong)} could not be written or removed there: see git -C {checkout.path} status"
     return None

@@ -16,6 +16,19 @@ def complete(checkout: Checkout, old: str, new: str) -> str:
     return f"git -C {quote(str(checkout.path))} read-tree -m -u {old} {new}"
 
 
+def new_index(checkout: Checkout) -> str:
+    """Makes an index anew from HEAD; the files stay."""
+    return f"rm -f {quote(str(checkout.index_file))} && git -C {quote(str(checkout.path))} reset -q"
+
+
+def old_index(checkout: Checkout, old: str) -> str:
+    """Makes an index anew as it was before the branch moved; the files stay."""
+    git = f"git -C {quote(str(checkout.path))}"
+    # `update-index` answers 1 when some files differ, which `read-tree` then says by name.
+    made = f"rm -f {quote(str(checkout.index_file))} && {git} read-tree {old}"
+    return f"{made} && {{ {git} update-index -q --refresh; true; }}"
+
+
 def by_hand(checkout: Checkout, old: str, new: str, names: list[str]) -> str:
     """Commands that keep the user's `names`, and then follow."""
     git = f"git -C {quote(str(checkout.path))}"

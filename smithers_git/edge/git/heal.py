@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from smithers_git.edge.git.checkout import Checkout, sound_index
+from smithers_git.edge.git.checkout import Checkout, private_index, sound_index
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.differs import differing_paths
 
@@ -23,7 +23,7 @@ def heal(checkout: Checkout, commit: str, within: Iterable[str] | None = None) -
     anything else stays.
 
     Args:
-        checkout: the worktree; nothing may work in it.
+        checkout: the worktree; nothing may work in it. Its index stays.
         commit: what its files were when the machine went down.
         within: only these paths; None: all.
 
@@ -39,7 +39,6 @@ def heal(checkout: Checkout, commit: str, within: Iterable[str] | None = None) -
     found = [name for name in names if name in wanted and _is_remnant(checkout, commit, name)]
     if not found:
         return []
-    sound_index(checkout)
     gone = [name for name in found if not checkout.resolve(f"{commit}:{name}")]
     for name in gone:
         (checkout.path / name).unlink()
@@ -47,7 +46,9 @@ def heal(checkout: Checkout, commit: str, within: Iterable[str] | None = None) -
     if back:
         paths = b"".join(os.fsencode(name) + b"\0" for name in back)
         options = ("--pathspec-from-file=-", "--pathspec-file-nul")
-        checkout.git("--literal-pathspecs", "checkout", "--quiet", commit, *options, input=paths)
+        with private_index(checkout) as private:  # it may be damaged, and may be the user's
+            sound_index(private)
+            private.git("--literal-pathspecs", "checkout", "--quiet", commit, *options, input=paths)
     return found
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from smithers_git.core.amounts import FILE, shown
 from smithers_git.edge.git import collection
-from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up
+from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, private_index
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.durable import sync_objects
 from smithers_git.edge.git.repository import Repository, require_commit
@@ -134,13 +132,8 @@ def working_copy(repo: Repository, *, limit: int = FILE) -> str:
         TooLarge: a file has more than `limit` bytes.
     """
     head = require_commit(repo)
-    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
-        index = Path(folder, "index")
-        private = replace(repo.checkout, index=index)
-        if (repo.git_dir / "index").exists():
-            # With its time: git takes files that are not older than the index for possibly changed.
-            shutil.copy2(repo.git_dir / "index", index)
-        else:
+    with private_index(repo.checkout) as private:
+        if not private.index_file.exists():
             private.git("read-tree", head)
         state = inspect(private)
         if state.conflicted:

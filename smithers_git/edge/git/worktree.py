@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, sound_index
+from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, private_index, sound_index
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.durable import flush
 from smithers_git.edge.git.moved import update_ref
@@ -224,11 +223,7 @@ def unchanged(checkout: Checkout, commit: str) -> bool:
     Raises:
         GitError: git cannot tell.
     """
-    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
-        index = Path(folder, "index")
-        if (checkout.git_dir / "index").exists():
-            shutil.copy2(checkout.git_dir / "index", index)
-        private = replace(checkout, index=index)
+    with private_index(checkout) as private:
         sound_index(private)
         return _all_in(checkout, inspect(private), commit)
 

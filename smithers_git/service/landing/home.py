@@ -15,7 +15,7 @@ from smithers_git.core import codec, commit_message, receipt
 from smithers_git.core.landing import events as ev
 from smithers_git.core.landing.entry import Entry
 from smithers_git.core.receipt import Receipt
-from smithers_git.edge.git import follow
+from smithers_git.edge.git import clearance, follow
 from smithers_git.edge.git.merge import Candidate, Merger
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import GitError, RefMoved
@@ -39,7 +39,7 @@ def message(entry: Entry, tree: str, original: str | None) -> str:
 def obstacle(project: Project, target: str, old: str, new: str) -> str | None:
     """Why the target cannot be moved now: a worktree that has it checked out could not follow. None: nothing."""
     for checkout in follow.checkouts(project.repository, target):
-        why = follow.obstacle(checkout, old, new)
+        why = clearance.obstacle(checkout, old, new)
         if why is not None:
             return f"{target.removeprefix('refs/heads/')} is checked out in {checkout.path}, and {why}"
     return None

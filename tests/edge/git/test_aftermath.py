@@ -12,6 +12,8 @@ from kit import repos
 from kit.repos import git
 
 from smithers_git.edge.git import aftermath, worktree
+from smithers_git.edge.git.checkout import index_is_damaged, sound_index
+from smithers_git.edge.git.differs import differing_paths
 from smithers_git.edge.git.heal import heal
 from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.git.restore import restore
@@ -130,6 +132,49 @@ def test_files_that_are_a_part_of_what_they_were_come_back_and_edits_stay(place:
     assert git(space, "status", "--porcelain").split("\n") == [" M edited", "?? new"]
     assert heal(checkout, commit) == []
     assert heal(checkout, first, ["README.md"]) == [], "what a later commit has is no part of an earlier one"
+
+
+TORN = {
+    "zeros": lambda whole: bytes(len(whole)),
+    "nothing": lambda whole: b"",
+    "cut off": lambda whole: whole[:100],
+    "zeros behind": lambda whole: whole[:100] + bytes(len(whole) - 100),
+    "zeros within": lambda whole: whole[:100] + bytes(120) + whole[220:],
+}
+
+
+@pytest.mark.parametrize(("kind", "skips"), [*((kind, "") for kind in TORN), ("zeros within", "index.skipHash")])
+def test_a_torn_index_of_a_workspace_is_none(place: Repository, space: Path, kind: str, skips: str) -> None:
+    first = git(space, "rev-parse", "HEAD")
+    commit = repos.commit(space, {f"more/{number}": "x\n" for number in range(9)})
+    checkout = worktree.find(place, space)
+    assert checkout is not None
+    index = checkout.git_dir / "index"
+    whole = index.read_bytes()
+    if skips:
+        git(space, "config", skips, "true")
+        whole = whole[:-20] + bytes(20)
+    repos.write(space, {"README.md": "edited\n"})
+    tear(index, TORN[kind](whole))
+    found = sorted(["README.md", *(f"more/{number}" for number in range(9))])
+    assert differing_paths(checkout, first) == found
+    assert differing_paths(checkout, commit) == ["README.md"]
+    assert index.read_bytes() == TORN[kind](whole), "that was only a look"
+    sound_index(checkout)
+    assert git(space, "status", "--porcelain") == " M README.md"
+
+
+def test_an_index_is_whole_without_a_checksum_where_git_is_told_to_write_none(place: Repository) -> None:
+    index = place.common_dir / "index"
+    assert not index_is_damaged(place.checkout)
+    index.write_bytes(index.read_bytes()[:-20] + bytes(20))
+    assert index_is_damaged(place.checkout)
+    git(place.worktree, "config", "feature.manyFiles", "true")
+    assert not index_is_damaged(place.checkout)
+    git(place.worktree, "config", "index.skipHash", "false")
+    assert index_is_damaged(place.checkout)
+    index.unlink()
+    assert not index_is_damaged(place.checkout)
 
 
 def test_zeros_in_place_of_a_commit_name_nothing(place: Repository) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 
 import pytest
@@ -117,6 +118,17 @@ def test_a_lock_that_stays_is_an_error_with_its_path(repo, monkeypatch):
     with pytest.raises(GitError, match=r"index\.lock") as caught:
         git(repo, "add", "-A")
     assert "delete the lock file" in caught.value.hint
+
+
+@pytest.mark.parametrize("torn", [b"", bytes(500), b"DIRC rubbish that is long enough for a header"])
+def test_a_damaged_index_is_an_error_that_says_how_to_make_another(repo, torn):
+    (repo / ".git" / "index").write_bytes(torn)
+    with pytest.raises(GitError) as caught:
+        git(repo, "status")
+    place, _, line = caught.value.hint.partition(": ")
+    assert "nothing is staged" in place
+    subprocess.run(["sh", "-ec", line], check=True, capture_output=True, cwd="/")
+    assert git(repo, "status", "--porcelain") == ""
 
 
 def test_hooks_never_run(repo):

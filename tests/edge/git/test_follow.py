@@ -11,7 +11,7 @@ from kit import repos
 from kit.perms import python_bound_by_modes
 from kit.repos import git
 
-from smithers_git.edge.git import follow
+from smithers_git.edge.git import clearance, follow
 from smithers_git.edge.git.repository import discover
 from smithers_git.errors import GitError, RefMoved
 
@@ -50,7 +50,7 @@ def land(repo, old, new):
     """What a landing does: look, move, follow."""
     found = discover(repo)
     checkout = the_checkout(repo)
-    assert follow.obstacle(checkout, old, new) is None
+    assert clearance.obstacle(checkout, old, new) is None
     follow.move(found, MAIN, old, new, "landed")
     return follow.follow(checkout, old, new)
 
@@ -132,7 +132,7 @@ def test_a_worktree_whose_folder_is_gone_is_no_obstacle_unless_somebody_locked_i
     found = discover(repo)
     assert follow.checkouts(found, "refs/heads/gone") == []
     (away,) = follow.checkouts(found, "refs/heads/away")
-    why = follow.obstacle(away, old, new)
+    why = clearance.obstacle(away, old, new)
     assert f"git worktree unlock {tmp_path / 'away'}" in why
 
 
@@ -157,7 +157,7 @@ def test_a_branch_that_is_being_rebased_or_bisected_counts_as_checked_out(repo, 
         repos.commit(repo, {"y": "1"})
         git(repo, "bisect", "start", "HEAD", "HEAD~2")
     (found,) = follow.checkouts(discover(repo), MAIN)
-    assert "not finished" in follow.obstacle(found, old, new)
+    assert "not finished" in clearance.obstacle(found, old, new)
 
 
 # -- following
@@ -234,7 +234,7 @@ def test_an_obstacle_is_named_and_nothing_is_touched(repo, old, new, kind):
     make(repo)
     before = repos.contents(repo)
     times = {name: (repo / name).lstat().st_mtime_ns for name in before}
-    why = follow.obstacle(the_checkout(repo), old, new)
+    why = clearance.obstacle(the_checkout(repo), old, new)
     assert why is not None
     assert words in why
     assert str(repo) in why, "it says what to type"
@@ -245,7 +245,7 @@ def test_an_obstacle_is_named_and_nothing_is_touched(repo, old, new, kind):
 def test_a_look_leaves_an_index_alone_that_git_would_like_to_refresh(repo, old, new):
     os.utime(repo / "README.md", (1_600_000_000, 1_600_000_000))
     before = (repo / ".git" / "index").read_bytes()
-    assert follow.obstacle(the_checkout(repo), old, new) is None
+    assert clearance.obstacle(the_checkout(repo), old, new) is None
     assert (repo / ".git" / "index").read_bytes() == before
 
 
@@ -361,18 +361,64 @@ def test_a_git_that_is_killed_while_it_writes_leaves_a_lock_and_the_rest_can_be_
     assert git(repo, "status", "--porcelain") == ""
 
 
-def test_an_index_that_is_damaged_is_an_answer_and_no_error(repo, old, new):
-    (repo / ".git" / "index").write_bytes(b"DIRC rubbish")
-    assert "git cannot tell" in follow.obstacle(the_checkout(repo), old, new)
+DAMAGES = {
+    "rubbish": lambda whole: b"DIRC rubbish",
+    "zeros": lambda whole: bytes(len(whole)),
+    "cut off": lambda whole: whole[:100],  # git does not notice, and takes files out of it that never were
+    "zeros within": lambda whole: whole[:100] + bytes(120) + whole[220:],
+}
+
+
+def typed(said):
+    """Type what an answer says to type."""
+    subprocess.run(["sh", "-ec", said], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_damaged_index_of_the_user_is_named_left_alone_and_can_be_made_anew(repo, old, new, kind):
+    index = repo / ".git" / "index"
+    torn = DAMAGES[kind](index.read_bytes())
+    index.write_bytes(torn)
+    repos.write(repo, {".gitignore": "mine\n"})
+    why = clearance.obstacle(the_checkout(repo), old, new)
+    assert why.startswith("its index is damaged: ")
+    assert index.read_bytes() == torn
+    typed(why.removeprefix("its index is damaged: ").partition(" makes ")[0])
+    assert "uncommitted changes in .gitignore" in clearance.obstacle(the_checkout(repo), old, new)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_an_index_that_is_damaged_behind_the_move_is_an_answer_and_no_error(repo, old, new, kind):
+    index = repo / ".git" / "index"
+    torn = DAMAGES[kind](index.read_bytes())
+    index.write_bytes(torn)
     follow.move(discover(repo), MAIN, old, new, "landed")
-    assert f"read-tree -m -u {old} {new}" in follow.follow(the_checkout(repo), old, new)
+    why = follow.follow(the_checkout(repo), old, new)
+    assert index.read_bytes() == torn
     assert (repo / "README.md").read_text() == "# Sample\n"
+    typed(why.removeprefix("its index is damaged: "))
+    assert git(repo, "status", "--porcelain") == ""
+    assert (repo / "README.md").read_text() == "# New\n"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_is_taken_up_leaves_the_index_of_the_user(repo, old, new, damaged):
+    git(repo, "update-index", "--assume-unchanged", "src/app.py")
+    index = repo / ".git" / "index"
+    if damaged:
+        index.write_bytes(index.read_bytes()[:100])
+    before = index.read_bytes()
+    follow.move(discover(repo), MAIN, old, new, "landed")
+    (repo / "README.md").write_text("# N", "utf-8")
+    follow.take_up(the_checkout(repo), old, new)
+    assert (repo / "README.md").read_text() == "# New\n"
+    assert index.read_bytes() == before
 
 
 FOLLOW = """
 import sys
 from pathlib import Path
-from smithers_git.edge.git import follow
+from smithers_git.edge.git import clearance, follow
 from smithers_git.edge.git.repository import discover
 (one,) = follow.checkouts(discover(Path(sys.argv[1])), "refs/heads/main")
 print(follow.follow(one, sys.argv[2], sys.argv[3]))
@@ -460,7 +506,7 @@ def test_names_that_need_care(repo, old):
     assert git(repo, "status", "--porcelain") == ""
     git(repo, "reset", "-q", "--hard", old)
     repos.write(repo, {"naïve\nname": "mine"})
-    assert "naïve\nname" in follow.obstacle(the_checkout(repo), old, commit)
+    assert "naïve\nname" in clearance.obstacle(the_checkout(repo), old, commit)
 
 
 def test_the_folder_of_the_user_may_be_a_linked_worktree(repo, old, new, tmp_path):
