@@ -114,6 +114,8 @@ class Machine(RuleBasedStateMachine):
         assert said.json["status"] == found.status
         if found.spaces:
             proofs.files_are_the_frames(self.repo, run)
+        for key in found.shown.keys() & found.waiting:
+            assert not self.world.moved_on(found, key), f"{key} of {run} is asked about files of before: {said}"
         self._made(run)
 
     def _made(self, run: str) -> None:
@@ -173,9 +175,16 @@ class Machine(RuleBasedStateMachine):
     def decide(self, n: int, verb: str) -> None:
         seen = self.run_of(n)
         said = self.do(verb, seen.run, "--node", "ship", "--no-resume")
-        asks = seen.facts.end is None and seen.facts.decided.get(("ship", 0), False) is None
-        self._recorded(seen, said, wanted=asks, event="approval.decided")
-        if asks and self.config != BROKEN:
+        ship = ("ship", 0)
+        asks = seen.facts.end is None and seen.facts.decided.get(ship, False) is None
+        stale = asks and (
+            self.world.moved_on(seen.facts, ship) or self.world.edited(seen.facts, ship, self.spaces / seen.run)
+        )
+        self._recorded(seen, said, wanted=asks and not stale, event="approval.decided")
+        if stale and self.config != BROKEN:
+            self.tally["refused as stale"] += 1
+            assert said.json["error"]["code"] == "stale", str(said)
+        elif asks and self.config != BROKEN:
             self.refused(self.do(verb, seen.run, "--node", "ship", "--no-resume"))
 
     @rule(n=which, value=st.sampled_from(['{"n": 3}', '{"n": "many"}', "nonsense"]))

@@ -98,6 +98,8 @@ class Facts:
     running: set[Key] = field(default_factory=set)
     decided: dict[Key, bool | None] = field(default_factory=dict)
     """Approvals that were asked for: None as long as nobody has decided."""
+    shown: dict[Key, dict[str, str]] = field(default_factory=dict)
+    """What each of them is about, as it was asked last: workspace to commit."""
     asked: set[Key] = field(default_factory=set)
     """Open questions and waits for signals."""
     signals: dict[str, Key | None] = field(default_factory=dict)
@@ -222,6 +224,7 @@ class Facts:
     def _approval_requested(self, key: Key, event: dict[str, Any]) -> None:
         assert self.decided.get(key) is None, f"{key} was decided, and is asked again"
         self.decided[key] = None
+        self.shown[key] = event.get("commits", {})
 
     def _approval_decided(self, key: Key, event: dict[str, Any]) -> None:
         assert self.decided[key] is None, f"{key} is decided twice"

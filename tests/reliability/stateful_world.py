@@ -175,6 +175,28 @@ class World:
                 before = parents[0] if data["number"] else None
                 self._frames[commit] = Frame(commit, before, data["number"], data["run"], tuple(data["events"]))
 
+    # -- what is asked about
+
+    def moved_on(self, facts: Facts, key: Key) -> bool:
+        """Whether the run has other files than those that the approval `key` was asked about."""
+        about = facts.shown[key].items()
+        return any(self.tree(facts.spaces[space]) != self.tree(commit) for space, commit in about)
+
+    def edited(self, facts: Facts, key: Key, folders: Path) -> bool:
+        """Whether a person has written files in the workspaces, below `folders`, that the approval `key` is about."""
+        return any(
+            git(self.repo, "hash-object", str(path)) != self.blob(facts.spaces[space], path.name)
+            for space in facts.shown[key]
+            for path in (folders / space).glob("hand-*.txt")
+        )
+
+    def tree(self, commit: str) -> str:
+        return git(self.repo, "rev-parse", f"{commit}^{{tree}}")
+
+    def blob(self, commit: str, name: str) -> str:
+        """The blob of a file at the top of `commit`; "" when it is not there."""
+        return git(self.repo, "ls-tree", "--format=%(objectname)", commit, name)
+
     # -- what is the user's
 
     def users_own(self) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from kit.repos import git
 from reliability import report
 from reliability.stateful import Machine
 
+from smithers_git.core import asking
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
 from smithers_git.edge.git import follow
 from smithers_git.edge.index import Index
-from smithers_git.service import recover, travel
+from smithers_git.service import recover, requests, travel
 
 
 def _run(folder: Path, examples: int, steps: int, chosen: int = 0) -> None:
@@ -95,6 +96,25 @@ def test_a_second_decision_that_counts_is_seen(machine: Machine, monkeypatch: py
     monkeypatch.setattr(State, "waiting", lambda self: [*self.approvals])
     with pytest.raises(AssertionError):
         machine.decide(n=0, verb="approve")
+
+
+def test_a_decision_about_files_of_before_that_counts_is_seen(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.edit_in_a_workspace(n=0, m=0)
+    machine.decide(n=0, verb="approve")  # refused
+    with monkeypatch.context() as patch:
+        patch.setattr(requests, "refuse_stale", lambda *_: None)
+        with pytest.raises(AssertionError):
+            machine.decide(n=0, verb="approve")
+    assert machine.tally["refused as stale"] == 1
+
+
+def test_an_approval_that_is_not_asked_anew_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.edit_in_a_workspace(n=0, m=0)
+    monkeypatch.setattr(asking, "same", lambda *_: True)
+    with pytest.raises(AssertionError, match="asked about files of before"):
+        machine.resume(n=0)
 
 
 def test_a_step_that_is_done_again_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
