@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import queues, repos
 from kit.engines import Engine
 from kit.repos import git
 from kit.runs import Smithers, play
+
+from smithers_git.core.landing.events import EntryRefused
+from smithers_git.errors import StorageError
+from smithers_git.service.landing import desk, line, task
+from smithers_git.service.landing.ledger import Ledger
+from smithers_git.service.project import Project
 
 LINE = "smithers/integration"
 
@@ -113,6 +122,40 @@ answer = { summary = "second" }
     assert sessions[0]
     assert sessions[0] == sessions[1]
     assert git(repo, "log", "-1", "--format=%s", LINE) == "Say it right"
+
+
+def test_nobody_hears_of_a_refusal_before_the_frame_that_has_it(
+    smithers: Smithers, repo: Path, monkeypatch: pytest.MonkeyPatch
+):
+    heard, early = threading.Event(), []
+    tell, write = task.evidence, Ledger.commit
+
+    def told(*args: Any) -> str:
+        heard.set()
+        return tell(*args)
+
+    def slowly(ledger: Ledger) -> bool:
+        if any(isinstance(event, EntryRefused) for event in ledger._pending):
+            early.append(heard.wait(0.2))
+        return write(ledger)
+
+    monkeypatch.setattr(task, "evidence", told)
+    monkeypatch.setattr(desk, "_PAUSE", 0.01)
+    monkeypatch.setattr(Ledger, "commit", slowly)
+    body = '    return MergeQueue(Worktree("one", Task("t1", run="touch red")), gates=["sh gate.sh"])\n'
+    run = up(smithers, body, code=1)
+    assert early == [False]
+    assert "red is there" in smithers.json("node", run, "one.land")["tries"][-1]["message"]
+
+
+def test_evidence_that_a_frame_should_have_and_has_not_is_an_error(smithers: Smithers, repo: Path):
+    body = '    return MergeQueue(Worktree("one", Task("t1", run="touch red")), gates=["sh gate.sh"])\n'
+    up(smithers, body, code=1)
+    project = Project.open(repo)
+    (refused,) = line.open_ledger(project, f"refs/heads/{LINE}").state.entries.values()
+    assert "red is there" in line.evidence(project, f"refs/heads/{LINE}", refused)
+    with pytest.raises(StorageError, match=r"evidence/gone\.txt"):
+        line.evidence(project, f"refs/heads/{LINE}", replace(refused, evidence="evidence/gone.txt"))
 
 
 def test_a_red_gate_on_the_merged_tree_goes_back_with_its_log(smithers: Smithers, repo: Path):

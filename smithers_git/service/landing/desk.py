@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from smithers_git.core.landing import events as ev
@@ -162,7 +162,9 @@ class Desk:
         now = self.project.clock.monotonic()
         with shared.changed:
             for ticket in shared.tickets:
-                ticket.state = state.entries.get(ticket.entry)
+                found = state.entries.get(ticket.entry)
+                # A copy: the driver applies what happens to its own before the frame that says so is written.
+                ticket.state = replace(found) if found is not None else None
                 ticket.blocker = blockers.get(ticket.entry)
                 ticket.since = (ticket.since or now) if ticket.blocker is not None else None
             shared.changed.notify_all()

@@ -11,6 +11,7 @@ from smithers_git.core.landing.state import EntryState, QueueState
 from smithers_git.core.landing.view import Plan
 from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.lock import FileLock, is_held
+from smithers_git.errors import StorageError
 from smithers_git.names import QUEUE
 from smithers_git.service.landing import home
 from smithers_git.service.landing.candidates import Candidates
@@ -78,9 +79,17 @@ def standing(project: Project, run: str) -> list[Standing]:
 
 
 def evidence(project: Project, target: str, one: EntryState) -> str:
-    """What a refused entry's author needs to mend it: conflicting hunks, or the end of a gate's log."""
-    data = open_ledger(project, target).read(one.evidence) if one.evidence else None
-    return (data or b"").decode("utf-8", "replace").strip()
+    """What a refused entry's author needs to mend it: conflicting hunks, or the end of a gate's log; "" when nothing.
+
+    Raises StorageError when the queue should have it and has not.
+    """
+    if one.evidence is None:
+        return ""
+    ledger = open_ledger(project, target)
+    data = ledger.read(one.evidence)
+    if data is None:
+        raise StorageError(f"{ledger.ref} holds no {one.evidence}", hint="git fsck finds out what else is missing")
+    return data.decode("utf-8", "replace").strip()
 
 
 def open_ledger(project: Project, target: str, objects: Objects | None = None) -> Ledger:
