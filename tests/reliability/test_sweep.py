@@ -33,6 +33,14 @@ FOUND = {
 }
 """Points at which a promise was once broken; see found/sweep.toml."""
 
+ERRORS_EACH_TIME = {
+    "rewind": ("ENOSPC", "write refs/smithers/rewound/one/1.lock"),
+    "gc": ("ENOSPC", "write refs/smithers/archive.lock"),
+    "prune": ("EIO", "unlink refs/smithers/runs/one"),
+    "resume": ("EIO", "fdatasync smithers/journal/one"),
+}
+"""What moves or removes refs, or goes on behind a crash, hears an error there."""
+
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
@@ -72,6 +80,13 @@ def test_replay(world: World, made: dict[str, Sweep]) -> None:
 def test_what_was_found_stays_mended(world: World, made: dict[str, Sweep], case: str) -> None:
     operation, fault, match = FOUND[case]
     found = _sweep(made, world, operation).case(Fault(fault), 1, match, thorough=False, onward=False)
+    assert found is None, str(found)
+
+
+@pytest.mark.parametrize("operation", ERRORS_EACH_TIME)
+def test_an_error_at_a_ref_or_a_journal_is_survived(world: World, made: dict[str, Sweep], operation: str) -> None:
+    fault, match = ERRORS_EACH_TIME[operation]
+    found = _sweep(made, world, operation).case(Fault(fault), 1, match, onward=False)
     assert found is None, str(found)
 
 
