@@ -31,6 +31,18 @@ def turn(node: str, iteration: int | None = None, **deeds: Any) -> dict[str, Any
     return where | deeds
 
 
+def writer(node: str, path: str, ledger: Path) -> str:
+    """A script in which the task `node` writes the file `path`, and then notes its name in the file `ledger`."""
+    told = turn(
+        node,
+        say="writing",
+        write=[{"path": path, "text": "written"}],
+        run=[f"echo {node} >> '{ledger}'"],
+        answer={"summary": "written"},
+    )
+    return tomlkit.dumps({"turn": [told]})
+
+
 class Stage:
     """`smithers up PACK` in this process, and what came of it."""
 

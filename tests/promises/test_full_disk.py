@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kit import repos, runs
+from kit.disks import small_disk
 from kit.repos import git
 from kit.runs import Smithers
 
@@ -31,15 +32,8 @@ TASK_FILLS = """\
 
 @pytest.fixture(scope="module")
 def _mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A small disk of its own, which only root may mount."""
-    place = tmp_path_factory.mktemp("disk")
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"NOT TESTED: a full disk, as no tmpfs can be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk(tmp_path_factory.mktemp("disk"), SIZE, "a full disk") as place:
+        yield place
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import engines, proofs, queues, runs
+from kit.script_agent import writer
 from reliability.record import Mark
 
 _GITCONFIG = "[user]\n\tname = Ada Tester\n\temail = ada@example.test\n[init]\n\tdefaultBranch = main\n"
@@ -140,20 +141,11 @@ FLOW = """\
     )
 """
 
-SCRIPT = """\
-[[turn]]
-node = "agent"
-say = "writing"
-write = [{{ path = "deep/by agent.txt", text = "written" }}]
-run = ["echo agent >> {ledger}"]
-answer = {{ summary = "written" }}
-"""
-
 
 def set_run(stage: Stage) -> None:
     runs.make_repo(stage.repo)
     (stage.repo / "flow.py").write_text(runs.HEAD + FLOW.format(ledger=stage.ledger), "utf-8")
-    (stage.disk / "script.toml").write_text(SCRIPT.format(ledger=stage.ledger), "utf-8")
+    (stage.disk / "script.toml").write_text(writer("agent", "deep/by agent.txt", stage.ledger), "utf-8")
 
 
 def _finish(stage: Stage, run: str) -> None:

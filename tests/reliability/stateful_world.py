@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kit import runs
 from kit.repos import git
 from reliability.stateful_model import Facts, Key
 
@@ -22,16 +23,7 @@ CODES = (0, 1, 2, 3, 4)
 """What a command may end with; 70 is a bug of ours."""
 
 
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
+class Said(runs.Said):
     def __str__(self) -> str:
         return f"exit {self.code}\n{self.out}\n{self.err}"
 

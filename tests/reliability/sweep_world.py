@@ -13,18 +13,10 @@ from typing import Self
 
 import pytest
 from kit import repos, runs
+from kit.script_agent import writer
 from reliability.case_server import CaseServer, Said
 from reliability.place import Place
 from reliability.shim import Page
-
-SCRIPT = """\
-[[turn]]
-node = "wrote"
-say = "writing"
-write = [{{ path = "by agent.txt", text = "written" }}]
-run = ["echo wrote >> '{ledger}'"]
-answer = {{ summary = "written" }}
-"""
 
 HOME = {
     "XDG_CONFIG_HOME": ".config",
@@ -65,7 +57,7 @@ class World:
         self._gitconfig = (Path(os.environ["HOME"]) / ".gitconfig").read_bytes()
         self._config = (Path(os.environ["HOME"]) / ".config/smithers/config.toml").read_bytes()
         self.settle(self._patch)
-        (self.folder / "script.toml").write_text(SCRIPT.format(ledger=self.ledger), "utf-8")
+        (self.folder / "script.toml").write_text(writer("wrote", "by agent.txt", self.ledger), "utf-8")
         self._patch.setenv("SMITHERS_SCRIPT", str(self.folder / "script.toml"))
         self._server = CaseServer({**os.environ, **self.page.env}, self.folder)
         return self

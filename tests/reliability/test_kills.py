@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.disks import small_disk
 from reliability import report
 from reliability.kills import Arena, How, Tally
 
@@ -77,16 +77,10 @@ def test_a_program_that_is_broken_is_seen(
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A small disk of its own, which only root may mount."""
     place = tmp_path / "disk"
     place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)], capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.skip(f"NOT TESTED: kills beside a full disk, as no tmpfs can be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk(place, SIZE, "kills beside a full disk"):
+        yield place
 
 
 @pytest.mark.soak
