@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from pathlib import Path
 
 import pexpect
@@ -13,6 +11,7 @@ import pytest
 from kit.processes import eventually
 from kit.repos import git
 from kit.runs import Shipped, Smithers
+from kit.terminal import Terminal
 
 ASK = """\
     return Sequence(
@@ -120,14 +119,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
 
 
-def _spawn(repo: Path, *argv: str, size: tuple[int, int] = (40, 100)) -> pexpect.spawn[str]:
-    command = ["-m", "smithers_git", *argv]
-    return pexpect.spawn(
-        sys.executable, command, cwd=str(repo), env=dict(os.environ), dimensions=size, encoding="utf-8", timeout=20
-    )
-
-
-def _ends(child: pexpect.spawn[str]) -> int | None:
+def _ends(child: Terminal) -> int | None:
     child.expect(pexpect.EOF)
     child.close()
     return child.exitstatus
@@ -137,7 +129,7 @@ def _ends(child: pexpect.spawn[str]) -> int | None:
 def test_on_a_terminal_one_chooses_reads_the_request_and_confirms(smithers: Smithers) -> None:
     smithers.up("--run-id", "first", body=ASK, code=3)
     smithers.up("--run-id", "second", body=ASK, code=3)
-    child = _spawn(smithers.repo, "approve", "--no-resume")
+    child = Terminal(smithers.repo, "approve", "--no-resume")
 
     child.expect("What do you want to approve")
     child.expect("second ship: Ship it")
@@ -169,7 +161,7 @@ GIVE_UP = [["\x03"], ["\r", "\x03"], ["\r", "\r", "\x03"], ["\r", "\r", "n", "\x
 @pytest.mark.parametrize("answers", GIVE_UP, ids=repr)
 def test_giving_up_at_any_question_decides_nothing(answers: list[str], smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
-    child = _spawn(smithers.repo, "deny")
+    child = Terminal(smithers.repo, "deny")
     questions = ["What do you want", "What do you say", r"Deny ship of run \w+\?|A note", "What do you say"]
     for question, answer in zip(questions, answers, strict=False):
         child.expect(question)
@@ -188,7 +180,7 @@ DOWN = "\x1b[B"
 @pytest.mark.usefixtures("terminal")
 def test_an_option_is_chosen_with_the_arrow_keys(smithers: Smithers) -> None:
     run = smithers.up(body='    return Approval("which", mode="select", options=["red", "green", "blue"])\n', code=3)
-    child = _spawn(smithers.repo, "approve", "--no-resume")
+    child = Terminal(smithers.repo, "approve", "--no-resume")
     for question, keys in (
         ("What do you want", "\r"),
         ("What do you say", "\r"),
@@ -206,7 +198,7 @@ def test_an_option_is_chosen_with_the_arrow_keys(smithers: Smithers) -> None:
 def test_options_are_ranked_one_by_one_and_giving_up_in_the_middle_ranks_none(smithers: Smithers) -> None:
     run = smithers.up(body='    return Approval("order", mode="rank", options=["a", "b", "c"])\n', code=3)
     for last in ("\x03", DOWN + "\r"):
-        child = _spawn(smithers.repo, "approve", "--no-resume")
+        child = Terminal(smithers.repo, "approve", "--no-resume")
         for question, keys in (
             ("What do you want", "\r"),
             ("What do you say", "\r"),
@@ -239,7 +231,7 @@ def test_the_whole_diff_is_shown_in_the_pager_and_what_is_postponed_waits_on(
     pager.write_text("#!/bin/sh\necho THE PAGER\ntail -n 3\n", encoding="utf-8")
     pager.chmod(0o755)
     monkeypatch.setenv("PAGER", str(pager))
-    child = _spawn(smithers.repo, "approve")
+    child = Terminal(smithers.repo, "approve")
     child.expect("What do you want")
     child.send("\r")
     child.expect("green on these files: test -f many.txt")
@@ -258,7 +250,7 @@ def test_the_whole_diff_is_shown_in_the_pager_and_what_is_postponed_waits_on(
 def test_a_narrow_terminal_without_colour_shows_one_line_for_each_that_waits(smithers: Smithers) -> None:
     title = "Ship " + "a very long name " * 10 + "\\x1b[31mred"
     run = smithers.up(body=f'    return Approval("ship", title="{title}")\n', code=3)
-    child = _spawn(smithers.repo, "approve", size=(24, 40))
+    child = Terminal(smithers.repo, "approve", size=(24, 40))
     child.expect("What do you want")
     child.expect(f"{run} ship: Ship")
     child.send("\x03")
@@ -275,7 +267,7 @@ def test_a_narrow_terminal_without_colour_shows_one_line_for_each_that_waits(smi
 def test_what_changes_while_the_person_reads_is_not_decided(smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
     folder = Path(smithers.json("inspect", run)["workspaces"][0]["path"])
-    child = _spawn(smithers.repo, "approve")
+    child = Terminal(smithers.repo, "approve")
     child.expect("What do you want")
     child.send("\r")
     child.expect("What do you say")
@@ -293,7 +285,7 @@ def test_what_changes_while_the_person_reads_is_not_decided(smithers: Smithers) 
 @pytest.mark.usefixtures("terminal")
 def test_somebody_who_may_not_decide_can_look_only(smithers: Smithers) -> None:
     smithers.up(body='    return Approval("ship", allowed="eve@example.test")\n', code=3)
-    child = _spawn(smithers.repo, "approve")
+    child = Terminal(smithers.repo, "approve")
     child.expect("What do you want")
     child.send("\r")
     child.expect("who may decide: eve@example.test")
@@ -307,7 +299,7 @@ def test_somebody_who_may_not_decide_can_look_only(smithers: Smithers) -> None:
 @pytest.mark.usefixtures("terminal")
 def test_a_rewind_asks_on_a_terminal(smithers: Smithers) -> None:
     run = smithers.up(body=ASK, code=3)
-    child = _spawn(smithers.repo, "rewind", run, "--frame", "0")
+    child = Terminal(smithers.repo, "rewind", run, "--frame", "0")
     child.expect(f"Put run {run} back to frame 0")
     child.send("n")
     child.expect("nothing was done")
@@ -316,7 +308,7 @@ def test_a_rewind_asks_on_a_terminal(smithers: Smithers) -> None:
     assert child.exitstatus == 130
     before = json.dumps(smithers.json("timeline", run))
 
-    child = _spawn(smithers.repo, "rewind", run, "--frame", "0")
+    child = Terminal(smithers.repo, "rewind", run, "--frame", "0")
     child.expect(f"Put run {run} back to frame 0")
     child.send("y")
     child.expect(f"run {run} is at frame 0 again")

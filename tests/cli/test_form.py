@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 from kit.repos import git
 from kit.runs import Smithers
+from kit.terminal import Terminal
 
 BODY = """\
 from enum import Enum
@@ -54,16 +54,13 @@ def run(smithers: Smithers) -> str:
     return str(smithers.json("up", "flow.py", code=3)["run"])
 
 
-def at_terminal(repo: Path, *argv: str, columns: int = 80) -> pexpect.spawn:
+def at_terminal(repo: Path, *argv: str, columns: int = 80) -> Terminal:
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
     env["PROMPT_TOOLKIT_NO_CPR"] = "1"  # nobody answers where the cursor is, and each question would wait for that
-    words = ["-m", "smithers_git", "answer", *argv]
-    return pexpect.spawn(
-        sys.executable, words, cwd=str(repo), env=env, dimensions=(40, columns), encoding="utf-8", timeout=30
-    )
+    return Terminal(repo, "answer", *argv, env=env, size=(40, columns))
 
 
-def fill(child: pexpect.spawn, name: str = "Alps") -> None:
+def fill(child: Terminal, name: str = "Alps") -> None:
     child.expect("what it is called")
     child.send(f"{name}\r")
     child.expect("place")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from kit import engines, processes, recaller
 from kit.repos import git
 from kit.runs import Engine, Smithers
+from kit.terminal import Terminal
 
 from smithers_git.core import events as ev
 
@@ -54,16 +54,7 @@ class Person:
     """Somebody at a terminal who types `smithers hijack RUN work`."""
 
     def __init__(self, repo: Path, run: str, *options: str) -> None:
-        command = ["-m", "smithers_git", "hijack", run, "work", *options]
-        self.at = pexpect.spawn(
-            sys.executable,
-            command,
-            cwd=str(repo),
-            env=dict(os.environ),
-            dimensions=(30, 90),
-            encoding="utf-8",
-            timeout=30,
-        )
+        self.at = Terminal(repo, "hijack", run, "work", *options, size=(30, 90))
 
     def types(self, line: str, *answers: str) -> None:
         self.at.send(line)

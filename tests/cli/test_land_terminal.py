@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pexpect
@@ -11,6 +10,7 @@ import pytest
 from kit import queues
 from kit.queues import GATE, branch
 from kit.repos import git
+from kit.terminal import Terminal
 
 
 @pytest.fixture
@@ -20,12 +20,9 @@ def repo(tmp_path: Path) -> Path:
     return made
 
 
-def at_terminal(repo: Path, *argv: str, columns: int = 80) -> pexpect.spawn:
+def at_terminal(repo: Path, *argv: str, columns: int = 80) -> Terminal:
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
-    words = ["-m", "smithers_git", "land", "fix", *GATE, *argv]
-    return pexpect.spawn(
-        sys.executable, words, cwd=str(repo), env=env, dimensions=(40, columns), encoding="utf-8", timeout=30
-    )
+    return Terminal(repo, "land", "fix", *GATE, *argv, env=env, size=(40, columns))
 
 
 @pytest.mark.parametrize("columns", [80, 30])

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shutil
-import sys
 
 import pexpect
 import pytest
 from kit.repos import git
 from kit.runs import Shipped, Smithers
+from kit.terminal import Terminal
 
 
 def test_ps_shows_what_a_run_waits_for_and_what_it_spent(shipped: Shipped) -> None:
@@ -49,8 +49,7 @@ def test_ps_fits_80_columns(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_a_terminal_gets_colour_and_its_own_width(name: str, value: str, colored: bool, shipped: Shipped) -> None:
     env = {**os.environ, "TERM": "xterm", name: value}
-    command = ["-m", "smithers_git", "inspect", shipped.run]
-    child = pexpect.spawn(sys.executable, command, env=env, dimensions=(100, 60), encoding="utf-8", timeout=20)
+    child = Terminal(shipped.smithers.repo, "inspect", shipped.run, env=env, size=(100, 60))
     child.expect(pexpect.EOF)
 
     assert ("\x1b[" in child.before) is colored

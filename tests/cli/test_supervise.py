@@ -232,9 +232,9 @@ def test_in_the_foreground_it_looks_again_and_again_and_its_runs_outlive_it(smit
     gate = tmp_path / "gate"
     task = f'Task("last", run="""{hold(gate)}""")'
     run = smithers.up(body=f'    return Sequence(Approval("ship"), {task})\n', code=3)
-    watching = Forked(("supervise", "--every", "0.1"), smithers.repo, str(tmp_path / "out"))
+    watching = Forked(("supervise", "--every", "0.1"), smithers.repo, str(tmp_path / "out"), str(tmp_path / "err"))
     smithers("approve", run, "--no-resume")
-    assert eventually(lambda: kit.running(smithers.repo, run, "last"), 30)
+    assert eventually(lambda: kit.running(smithers.repo, run, "last"), 60), (tmp_path / "err").read_text()
 
     watching.send_signal(signal.SIGTERM)
 

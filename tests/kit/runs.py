@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,12 +137,12 @@ def play(repo: Path, script: str = SCRIPT) -> None:
     os.environ["SMITHERS_SCRIPT"] = str(path)
 
 
-def program(repo: Path, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def program(repo: Path, *argv: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`smithers` as a process of its own, without a terminal."""
-    command = [sys.executable, "-m", "smithers_git", *argv]
-    return subprocess.run(
-        command, cwd=repo, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, **options
-    )
+    with tempfile.TemporaryDirectory(prefix="said-") as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        code = Forked(argv, repo, str(out), str(err), env).wait(60)
+        return subprocess.CompletedProcess(argv, code, out.read_text("utf-8"), err.read_text("utf-8"))
 
 
 def make_repo(path: Path) -> Path:

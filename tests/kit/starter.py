@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import multiprocessing
 import os
 import pkgutil
 import runpy
 import sys
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing import forkserver, process
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from subprocess import TimeoutExpired
 
 import smithers_git
 from smithers_git import clock
+from smithers_git.edge import process as edge
 from smithers_git.edge.process.command import spawn_detached as _spawn_detached
 
-_LAZY = ("jinja2", "sqlite_utils", "tomlkit", "rich.console", "rich.table")
-"""What our modules import only when they need it, and every run needs."""
+_LAZY = ("jinja2", "sqlite_utils", "tomlkit", "rich.console", "rich.table", "questionary", "pexpect")
+"""What our modules import only when they need it, and every run or every question needs."""
+
+
+class Descriptor:
+    """An open file that is handed to the process; there it is a number again."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _here, (DupFd(self._number),)
+
+
+def _here(handed: forkserver.Popen) -> int:
+    return handed.detach()
 
 
 class Forked:
     """A process of its own, with the part of the interface of `subprocess.Popen` that the tests use.
 
     It is forked from a server without threads that has imported our modules, and then runs `python -m smithers_git`
-    like any other: own session, own folder, environment and files, exit code and signals.
+    like any other: own session, own folder, environment and files, exit code and signals. `out` may also be the
+    descriptor of a terminal, which then is its standard input, output and error.
     """
 
     def __init__(
         self,
         argv: tuple[str, ...],
         folder: Path,
-        out: str = os.devnull,
+        out: str | Descriptor = os.devnull,
         err: str = os.devnull,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        told = (argv, str(folder), dict(os.environ if env is None else env), out, err)
+        context = _server()
+        told = (argv, str(folder), dict(os.environ if env is None else env), (out, err), _address())
         # A daemon is what multiprocessing ends, not waits for, when the test session ends.
-        self._process: BaseProcess = _server().Process(target=_live, args=told, daemon=True)
+        self._process: BaseProcess = context.Process(target=_live, args=told, daemon=True)
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -81,12 +102,42 @@ def _server() -> ForkServerContext:
     return context
 
 
-def _live(argv: tuple[str, ...], folder: str, environ: dict[str, str], out: str, err: str) -> None:
+def _address() -> str:
+    """Where the server listens."""
+    forkserver.ensure_running()
+    return str(forkserver._forkserver._forkserver_address)
+
+
+def _live(
+    argv: tuple[str, ...], folder: str, environ: dict[str, str], files: tuple[str | int, str], address: str
+) -> None:
     """Be `python -m smithers_git`, in the forked process."""
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
+    out, err = files
+    if isinstance(out, int):
+        _take_terminal(out)
+    else:
+        _open_files(out, err)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.argv = ["smithers", *argv]
+    _share_server(address)
+    _doctor(environ)
+    sys.path.insert(0, folder)
+    runpy.run_module("smithers_git", run_name="__main__")
+
+
+def _take_terminal(number: int) -> None:
+    fcntl.ioctl(number, termios.TIOCSCTTY, 0)
+    for standard in (0, 1, 2):
+        os.dup2(number, standard)
+    os.close(number)
+
+
+def _open_files(out: str, err: str) -> None:
     for number, name, flags in (
         (0, os.devnull, os.O_RDONLY),
         (1, out, os.O_WRONLY | os.O_CREAT | os.O_APPEND),
@@ -95,12 +146,20 @@ def _live(argv: tuple[str, ...], folder: str, environ: dict[str, str], out: str,
         opened = os.open(name, flags, 0o666)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    sys.argv = ["smithers", *argv]
-    _doctor(environ)
-    sys.path.insert(0, folder)
-    runpy.run_module("smithers_git", run_name="__main__")
+
+
+def _share_server(address: str) -> None:
+    """What this process starts and leaves running comes from the same server, which is nobody's child here."""
+    forkserver._forkserver._forkserver_address = address
+    forkserver._forkserver.ensure_running = lambda: None
+    process.current_process()._config["daemon"] = False  # or it may start nothing
+    edge.spawn_detached = _leave
+
+
+def _leave(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
+    pid = spawn_detached(argv, cwd=cwd, env=env, log=log)
+    process._children.clear()  # it would be ended with this process
+    return pid
 
 
 def _doctor(environ: dict[str, str]) -> None:
