@@ -20,6 +20,8 @@ from typing import Final
 from smithers_git.core.command_line import may_resume
 from smithers_git.core.profile import Profile
 from smithers_git.core.redact import Redactor
+from smithers_git.edge import boot
+from smithers_git.edge.git.heal import part_of
 from smithers_git.edge.git.objects import BLOB, Objects
 from smithers_git.service.frames import Chain
 from smithers_git.service.talk.state import folder as state_folder
@@ -27,6 +29,7 @@ from smithers_git.service.talk.state import is_id, session_files
 
 MOST: Final = 16 << 20
 """Bytes of one conversation that a frame holds. Each attempt that goes on with it stores it anew."""
+_TORN: Final = ".torn"
 _PARTS: Final = re.compile(r"\*\*/|\*\*|\*|[^*]+")
 _MEANING: Final = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*"}
 
@@ -68,8 +71,12 @@ class Ready:
 
 
 def ready(asked: Asked, kept: Kept | None) -> Ready:
-    """Look whether a conversation can go on; its files are put back from `kept` where they are missing."""
+    """Look whether a conversation can go on; its files are put back from `kept` where they are missing or torn."""
     profile, environ, session = asked.profile, asked.environ, asked.session
+    try:
+        _set_torn_aside(asked, kept)
+    except OSError as error:
+        return Ready(lost=f"its files cannot be read: {error}")
     if kept is not None and not may_resume(profile, kept.folder, str(asked.folder)):
         return Ready(lost="it took place in another folder, and its agent knows it only there")
     if profile.state is None or not profile.state.sessions or session_files(profile, environ, session):
@@ -86,6 +93,18 @@ def ready(asked: Asked, kept: Kept | None) -> Ready:
     if not session_files(profile, environ, session):
         return Ready(lost="its files cannot be put where the agent looks for them")
     return Ready(restored=True)
+
+
+def _set_torn_aside(asked: Asked, kept: Kept | None) -> None:
+    """Rename files that a power loss emptied or cut off: CLIs flush nothing, and would go on remembering nothing."""
+    root = state_folder(asked.profile, asked.environ)
+    for path in session_files(asked.profile, asked.environ, asked.session) if root is not None else ():
+        if path.stat().st_mtime >= boot.current().since:
+            continue  # somebody has written to it since the machine was started
+        data = path.read_bytes()
+        want = kept.files.get(path.relative_to(root).as_posix(), data) if kept is not None and root else data
+        if not data.strip(b"\0") or (data != want and part_of(data, want)):
+            path.replace(path.with_name(f"{path.name}{_TORN}"))
 
 
 def gather(asked: Asked, redactor: Callable[[], Redactor]) -> Kept | None:

@@ -219,7 +219,9 @@ def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> li
             for step in steps:
                 why = _locked(project, step, locks)
                 _note(step, why, held, refused)
-            batch = _Batch(project.objects.refs(OURS) if any(step.action in _FOR_GOOD for step in held) else {})
+            over = [step.run for step in held if step.action in _FOR_GOOD]
+            batch = _Batch(project.objects.refs(OURS) if over else {})
+            _forget_gone(project, over)
             for step in held:
                 why = _tried(project, step, batch)
                 _note(step, why, done, refused)
@@ -264,6 +266,13 @@ def _finish(project: Project, batch: _Batch) -> None:
     project.index.remove(batch.gone)
     for run in batch.gone:
         project.lock_path(run).unlink(missing_ok=True)
+
+
+def _forget_gone(project: Project, over: list[str]) -> None:
+    """Have git forget worktrees of these runs that are gone: a power loss takes back that it did."""
+    root = project.workspaces("").root
+    if over and root.is_dir():  # else its disk is not there
+        worktree.prune(project.repository, *(root / run for run in over))
 
 
 def _locked(project: Project, step: Step, locks: ExitStack) -> str | None:

@@ -111,12 +111,14 @@ def _ends(data: bytes) -> bytes:
 
 def salvage(run_dir: Path) -> dict[str, bytes]:
     """What attempts of a killed engine had said, by the name of the attempt (`NODE@ITERATION.ATTEMPT`)."""
-    return {path.stem: _ends(path.read_bytes()) for path in sorted((run_dir / "live").glob("*.jsonl"))}
+    files = sorted((run_dir / "live").glob("*.jsonl"))
+    return {path.stem: _ends(path.read_bytes().rstrip(b"\0")) for path in files}  # zeros: of a power loss
 
 
 def talks(run_dir: Path) -> dict[str, str]:
     """The conversations that attempts of a killed engine were in, by the name of the attempt."""
-    return {path.stem: path.read_text("utf-8") for path in sorted((run_dir / "live").glob("*.session"))}
+    said = {path.stem: path.read_text("utf-8", "replace") for path in sorted((run_dir / "live").glob("*.session"))}
+    return {name: session for name, session in said.items() if session and "\0" not in session}  # a power loss
 
 
 def forget(run_dir: Path) -> None:

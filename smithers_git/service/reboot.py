@@ -56,8 +56,7 @@ def _mend(project: Project, since: float) -> None:
     common_dir = project.repository.common_dir
     aftermath.clear_locks(common_dir, since)
     aftermath.clear_objects(common_dir, since)
-    if (common_dir / "worktrees").is_dir():
-        aftermath.mend_records(common_dir, project.workspaces("").root, since)
+    aftermath.mend_records(common_dir, project.workspaces("").root, since)
     for file in project.state_dir.glob("index.sqlite*"):
         file.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kit.repos import git
 from kit.runs import Engine, Smithers
 
 from smithers_git.core import events as ev
+from smithers_git.edge import boot
 
 ASK = """\
     return Sequence(Task("work", agent="{agent}", output=Change, retries=0, prompt="remember #apple"))
@@ -83,6 +85,24 @@ def test_its_files_are_put_back_where_the_home_is_new(smithers: Smithers, home: 
     assert smithers.json("output", run, "work") == {"summary": "#apple"}
     assert f"session {second['session']}, restored" in smithers("node", run, "work").out
     assert "restored" in smithers("chat", run).out
+
+
+@pytest.mark.parametrize(("torn", "known"), [(b"", True), (b"\0" * 40, True), (b'"re', True), (b"", False)])
+def test_what_a_power_loss_tore_of_its_files_is_put_back_or_counts_as_lost(
+    smithers: Smithers, home: Path, monkeypatch: pytest.MonkeyPatch, torn: bytes, known: bool
+) -> None:
+    if not known:
+        monkeypatch.setattr("smithers_git.service.conversations.MOST", 10)
+    run = failed_once(smithers)
+    (file,) = recaller.files(home)
+    before = file.read_bytes()
+    file.write_bytes(torn)
+    monkeypatch.setattr(boot, "current", lambda: boot.Boot("another", time.time() + 60))
+    assert smithers.json("up", "--resume", run)["status"] == "finished"
+    assert tries(smithers, run)[1]["conversation"] == ("restored" if known else "summary")
+    assert smithers.json("output", run, "work") == {"summary": "#apple" if known else "#apple #apple"}
+    assert file.with_name(f"{file.name}.torn").read_bytes() == torn
+    assert not known or file.read_bytes().startswith(before)
 
 
 def test_secrets_are_taken_out_of_the_files_that_a_frame_holds(

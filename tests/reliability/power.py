@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from kit import starter
-from reliability import power_cases, power_upkeep
+from reliability import power_cases, power_people, power_upkeep
 from reliability.disk import Disk, Tree
 from reliability.images import Image, drawn, names
 from reliability.power_cases import Case, Stage
 from reliability.record import Mark, lay_out, record, tree_of
 
-CASES = power_cases.CASES | power_upkeep.MORE
+from smithers_git.edge import boot
+
+CASES = power_cases.CASES | power_people.PEOPLE | power_upkeep.MORE
 """All operations by name."""
 PATIENCE = 60.0
 """Seconds after which a recovery counts as hung; it takes well under one."""
@@ -80,8 +82,11 @@ def make(case: Case, top: Path) -> Recording:
     return Recording(case.name, base, disk, marks, said["result"], str(top))
 
 
-def examine(recording: Recording, image: Image) -> dict[str, Any]:
-    """Lay one image out, recover in a process of its own, and say what does not hold."""
+def examine(recording: Recording, image: Image, *, looked: bool = False) -> dict[str, Any]:
+    """Lay one image out, recover in a process of its own, and say what does not hold.
+
+    `looked`: have it seem that somebody has put the repository in order since the machine was started.
+    """
     stage = Stage(Path(recording.top))
     lay_out(image.tree, stage.disk)
     stage.clear()
@@ -90,6 +95,8 @@ def examine(recording: Recording, image: Image) -> dict[str, Any]:
             (stage.disk / where).write_bytes(b"another start")
         if node.kind != "link":
             os.utime(stage.disk / where, (time.time() - _OLD,) * 2)
+    if looked:
+        (stage.repo / ".git/smithers/boot").write_text(boot.current().id, "ascii")
     answer = stage.top / "answer"
     answer.unlink(missing_ok=True)
     known = recording.case, recording.marks, recording.result, recording.top

@@ -8,8 +8,9 @@ import random
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from reliability import power, report
 from reliability.disk import Disk, Line
 from reliability.images import Image
 from reliability.power import CASES, Count, Recording
+from reliability.power_cases import Stage
 
 MODES = ("ext4", "strict")
+Made = Callable[[str], Recording]
 HOW = (
     "Every write, rename and flush of an operation is recorded. What a crash behind each of them may leave on the disk "
     "is laid out (all, nothing, and all but one of what was not flushed; torn writes; drawn combinations), once by the "
@@ -36,20 +39,27 @@ def _own_environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that pytest does not clear away: an image can be looked at again only where it was recorded."""
+@pytest.fixture(scope="module")
+def made() -> Iterator[Made]:
+    """Records an operation, once.
+
+    In a folder that pytest does not clear away: an image can be looked at again only where it was recorded.
+    """
+    before = dict(os.environ)
     with tempfile.TemporaryDirectory(prefix="smithers-power-") as folder:
-        yield Path(folder)
+        yield cache(lambda name: power.make(CASES[name], Path(folder) / name))
+    os.environ.clear()
+    os.environ.update(before)
 
 
-def sweep(names: Iterable[str], folder: Path, most: int, more: int, seconds: float) -> list[Count]:
+def sweep(names: Iterable[str], made: Made, most: int, more: int, seconds: float) -> list[Count]:
     """Record each operation, and recover from some of its images in each mode."""
     seed = os.environ.get("SMITHERS_TEST_SEED") or secrets.token_hex(4)
     print(f"images come from SMITHERS_TEST_SEED={seed}")
     counts = []
     for name in names:
-        recording = power.make(CASES[name], folder / name)
+        recording = made(name)
+        Stage(Path(recording.top)).seal()
         for mode in MODES:
             chance = random.Random(f"{seed} {name} {mode}")
             chosen = power.choose(recording.disk, mode, chance, most, more)
@@ -102,27 +112,31 @@ def nothing(counts: list[Count]) -> None:
     assert not problems, "\n".join([f"{len(problems)} violations", *problems[:5]])
 
 
-def test_a_run_and_a_landing_survive_a_power_loss(place: Path) -> None:
+def test_a_run_and_a_landing_survive_a_power_loss(made: Made) -> None:
     os.environ.setdefault("SMITHERS_TEST_SEED", "day")  # the same each day: it decides whether a change may land
-    nothing(sweep(("run", "land"), place, most=3, more=2, seconds=20))
+    nothing(sweep(("run", "land"), made, most=3, more=2, seconds=20))
+
+
+def test_what_people_say_and_agents_remember_survives_a_power_loss(made: Made) -> None:
+    os.environ.setdefault("SMITHERS_TEST_SEED", "day")
+    nothing(sweep(("people", "talk"), made, most=1, more=1, seconds=20))
 
 
 @pytest.mark.soak
-def test_every_operation_survives_a_power_loss_at_any_moment(place: Path) -> None:
+def test_every_operation_survives_a_power_loss_at_any_moment(made: Made) -> None:
     seconds = float(os.environ.get("SMITHERS_TEST_SECONDS", "60"))
     names = os.environ.get("SMITHERS_TEST_CASES", "").split() or list(CASES)
-    nothing(sweep(names, place, most=2000, more=500, seconds=seconds))
+    nothing(sweep(names, made, most=2000, more=500, seconds=seconds))
 
 
 # -- the judge can say no
 
 
-@pytest.fixture(scope="module")
-def landing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
-    before = dict(os.environ)
-    yield power.make(CASES["land"], tmp_path_factory.mktemp("power") / "land")
-    os.environ.clear()
-    os.environ.update(before)
+@pytest.fixture
+def landing(made: Made) -> Recording:
+    recording = made("land")
+    Stage(Path(recording.top)).seal()
+    return recording
 
 
 def without(recording: Recording, flushes: str) -> Recording:
@@ -153,3 +167,16 @@ def test_a_program_that_does_not_flush_the_folders_of_its_refs_is_found_out(land
     end = len(landing.disk.lines)
     careless = without(landing, "refs")
     assert "P1" in judged(careless, f"strict:{end}:none")[0]
+
+
+def test_a_program_that_does_not_look_after_a_start_of_the_machine_is_found_out(made: Made) -> None:
+    """On an image in which git knows no worktree any more, and their folders are there."""
+    recording = made("run")
+    Stage(Path(recording.top)).seal()
+    disk, folder = recording.disk, "repo/.git/worktrees"
+    (made_at,) = [at for at, line in enumerate(disk.lines) if (line.op, line.path) == ("mkdir", folder)]
+    ((number, one),) = [(number, one) for number, one in enumerate(disk.changes) if one.at == made_at]
+    name = f"strict:{one.safe}:drop:{number}"
+    image = Image(name, disk.image(name), one.safe, one.safe)
+    assert not power.examine(recording, image)["problems"]
+    assert "exists and is not an empty folder" in power.examine(recording, image, looked=True)["problems"][0]

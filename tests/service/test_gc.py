@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,18 @@ def test_a_branch_that_moved_or_is_checked_out_outlives_the_fold(smithers, proje
     clear(project)
     left = git(smithers.repo, "for-each-ref", "--format=%(refname:short)", "refs/heads/smithers").split()
     assert left == [f"smithers/{run}/main", f"smithers/{run}/side"]
+
+
+def test_a_worktree_that_only_git_still_knows_holds_no_branch(smithers, project):
+    run = smithers.up(body=BODY)
+    records = smithers.repo / ".git" / "worktrees"
+    shutil.copytree(records, smithers.repo / "kept")
+    clear(project, Wanted())
+    shutil.copytree(smithers.repo / "kept", records, dirs_exist_ok=True)  # as after a power loss
+    clear(project)
+    assert git(smithers.repo, "for-each-ref", "refs/heads/smithers") == ""
+    assert len(git(smithers.repo, "worktree", "list").splitlines()) == 1
+    assert run in archive.tips(project.objects)
 
 
 def test_pruning_takes_old_runs_and_never_one_that_is_needed(smithers, project):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
-from kit import runs
+from kit import repos, runs
 from kit.runs import Smithers
 
 from smithers_git.edge import boot
 from smithers_git.edge.boot import Boot
+from smithers_git.service import live
 from smithers_git.service.project import Project
 
 
@@ -62,3 +64,25 @@ def test_a_person_may_work_in_a_workspace_before_a_resume_and_what_was_emptied_c
     smithers("approve", run, "--no-resume")
     smithers("up", "--resume", run)
     assert (space / "c").read_text("utf-8") == "a\nmine\n"
+
+
+def test_workspaces_are_made_anew_when_all_that_git_knew_of_them_is_gone(
+    smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = smithers.up(
+        body='    return Sequence(Task("a", run="echo a > a"), Approval("ok"), Task("c", run="cat a > c"))\n', code=3
+    )
+    space = Project.open(smithers.repo).workspaces(run).path("main")
+    shutil.rmtree(smithers.repo / ".git" / "worktrees")
+    start_machine(monkeypatch, "second")
+    smithers("approve", run, code=0)
+    smithers("up", "--resume", run)
+    assert (space / "c").read_text("utf-8") == "a\n"
+    assert (space.with_name(".main.kept") / "1" / "a").read_text("utf-8") == "a\n"
+
+
+def test_what_an_attempt_left_is_read_without_the_zeros_of_a_power_loss(tmp_path: Path) -> None:
+    repos.write(tmp_path, {"live/a@0.1.jsonl": b"said\n" + bytes(9), "live/a@0.1.session": "one"})
+    repos.write(tmp_path, {"live/b@0.1.jsonl": bytes(9), "live/b@0.1.session": bytes(9), "live/c@0.1.session": b""})
+    assert live.salvage(tmp_path) == {"a@0.1": b"said\n", "b@0.1": b""}
+    assert live.talks(tmp_path) == {"a@0.1": "one"}

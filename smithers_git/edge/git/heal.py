@@ -60,7 +60,7 @@ def _is_remnant(checkout: Checkout, commit: str, name: str) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     there = path.read_bytes()
-    return (want is not None and _part_of(there, want)) or _former(checkout, commit, name, path)
+    return (want is not None and part_of(there, want)) or _former(checkout, commit, name, path)
 
 
 def _written(checkout: Checkout, what: str) -> bytes | None:
@@ -69,7 +69,7 @@ def _written(checkout: Checkout, what: str) -> bytes | None:
     return None if done.code else done.stdout
 
 
-def _part_of(there: bytes, want: bytes) -> bool:
+def part_of(there: bytes, want: bytes) -> bool:
     """Whether every sector of `there` is the one of `want`, cut off, or zeros."""
     if len(there) > len(want):
         return False

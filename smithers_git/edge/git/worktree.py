@@ -260,13 +260,14 @@ def _all_in(checkout: Checkout, state: State, commit: str) -> bool:
     return same and not checkout.try_git("merge-base", "--is-ancestor", state.head, commit).code
 
 
-def prune(repo: Repository, root: Path) -> list[Path]:
-    """Forget our worktrees below `root` whose folder is missing; returns their paths. Others' are left alone."""
+def prune(repo: Repository, *roots: Path) -> list[Path]:
+    """Forget our worktrees below `roots` whose folder is missing; returns their paths. Others' are left alone."""
+    places = {root.resolve() for root in roots}
     with _administration(repo):
         gone = [
             info.path
             for info in _listing(repo)
-            if info.ours and info.path.is_relative_to(root.resolve()) and not os.path.lexists(info.path)
+            if info.ours and not places.isdisjoint(info.path.parents) and not os.path.lexists(info.path)
         ]
         for path in gone:
             forget(repo, path)
