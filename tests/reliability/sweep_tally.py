@@ -101,16 +101,16 @@ def drawn(seed: str, operations: int, make: Callable[[str], Sweep]) -> list[Viol
     return found
 
 
-def full(made: Sweep, fault: Fault) -> Tally:
-    """Every point, going on where an earlier call has stopped."""
-    tally = _load(made.operation.name, fault.name)
+def full(operation: str, fault: Fault, make: Callable[[str], Sweep]) -> Tally:
+    """Every point, going on where an earlier call has stopped; `make` is not asked where all is tried."""
+    tally = _load(operation, fault.name)
     stride = int(os.environ.get("SMITHERS_TEST_SWEEP_STRIDE", "1"))
     bound = float(os.environ.get("SMITHERS_TEST_SWEEP_SECONDS", "0")) or math.inf
     if tally.points < 0:
-        tally.points = made.points(fault)
+        tally.points = make(operation).points(fault)
     began, earlier = time.monotonic(), tally.seconds
     for point in tally.left(stride):
-        found = made.case(fault, point, onward=tally.cases % _ONWARD == 0)
+        found = make(operation).case(fault, point, onward=tally.cases % _ONWARD == 0)
         tally.cases += 1
         tally.seconds = earlier + time.monotonic() - began
         if found is not None:

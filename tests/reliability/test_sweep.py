@@ -101,7 +101,7 @@ def test_some_points_of_some_operations(world: World, made: dict[str, Sweep]) ->
 @pytest.mark.parametrize("operation", sweep_tally.asked(OPERATIONS))
 @pytest.mark.parametrize("fault", sweep_tally.asked_faults([*CRASHES, *ERRORS, *LASTING]))
 def test_every_point(world: World, made: dict[str, Sweep], operation: str, fault: str) -> None:
-    tally = sweep_tally.full(_sweep(made, world, operation), Fault(fault))
+    tally = sweep_tally.full(operation, Fault(fault), lambda name: _sweep(made, world, name))
     assert not tally.violations, "\n".join(tally.violations)
 
 
