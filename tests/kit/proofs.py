@@ -88,10 +88,11 @@ def space_path(repo: Path, run: str, space: str = "main") -> Path:
 
 def files_are_the_frames(repo: Path, run: str) -> None:
     """Every workspace on the disk, its branch and the newest frame hold the same bytes."""
-    state = Project.open(repo).chain(run).state
+    chain = Project.open(repo).chain(run)
+    state = chain.state
     assert state.spaces
     for name, space in state.spaces.items():
-        ours = tree(repo, f"refs/smithers/runs/{run}:code/{name}")
+        ours = tree(repo, f"{chain.tip}:code/{name}")
         assert ours == tree(repo, space.commit), f"the frame and the commit of {name} differ"
         path = space_path(repo, run, name)
         if path.exists():
