@@ -95,7 +95,7 @@ def record(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # it is slow only beside much else
     )
     page.off()
     page.end()
