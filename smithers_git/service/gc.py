@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from smithers_git.core.state import State
-from smithers_git.edge.git import pack, worktree
+from smithers_git.edge.git import pack, ref_lock, worktree
 from smithers_git.edge.git.restore import SHELF
 from smithers_git.edge.git.usage import reachable
 from smithers_git.edge.lock import is_held
@@ -212,6 +212,9 @@ def _doomed(project: Project, views: list[RunView], wanted: Wanted, sizes: Mappi
 def carry_out(project: Project, found: Plan, told: Callable[[Step], None]) -> list[Kept]:
     """Do what the plan says; `told` hears of each step that was done. Returns what could not be done, with why."""
     refused: list[Kept] = []
+    common_dir = project.repository.common_dir
+    for name in ref_lock.left(common_dir):  # of a gc that was killed: nobody else comes to a ref that is gone
+        ref_lock.break_stale(common_dir, name)
     for steps in _batches(found.steps):
         done: list[Step] = []
         with ExitStack() as locks:

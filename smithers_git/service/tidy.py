@@ -12,7 +12,7 @@ from smithers_git.edge.git import ref_lock, user_locks, worktree
 from smithers_git.edge.git.worktree import WorktreeInfo
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import GitError, SmithersError
-from smithers_git.names import ARCHIVE, BRANCHES, OURS, run_ref
+from smithers_git.names import ARCHIVE, OURS, run_ref
 from smithers_git.service import archive, live
 from smithers_git.service.finding import FIX, Finding, trouble
 from smithers_git.service.project import Project
@@ -58,20 +58,15 @@ def locks(project: Project, *, fix: bool) -> Iterator[Finding]:
     common, found = project.repository.common_dir, 0
     if fix:
         user_locks.clear(common, project.worktree)
-    for place in (OURS, BRANCHES):
-        for path in sorted((common / place).rglob("*.lock")):
-            if _age(project, path) < ref_lock.STALE:
-                continue
-            found += 1
-            name = path.relative_to(common).as_posix().removesuffix(".lock")
-            if not fix:
-                yield Finding("locks", "needs you", f"a stale lock keeps {name} from moving", (FIX,))
-            elif ref_lock.break_stale(common, name):
-                yield Finding("locks", "mended", f"removed the stale lock of {name}")
-            else:
-                yield Finding(
-                    "locks", "needs you", f"a process has the lock of {name} open", (f"lsof {quote(str(path))}",)
-                )
+    for name in ref_lock.left(common):
+        found += 1
+        if not fix:
+            yield Finding("locks", "needs you", f"a stale lock keeps {name} from moving", (FIX,))
+        elif ref_lock.break_stale(common, name):
+            yield Finding("locks", "mended", f"removed the stale lock of {name}")
+        else:
+            lock = quote(str(ref_lock.lock_of(common, name)))
+            yield Finding("locks", "needs you", f"a process has the lock of {name} open", (f"lsof {lock}",))
     for name in _THEIRS:
         for path in dict.fromkeys((common / name, project.repository.git_dir / name)):
             if path.exists() and _age(project, path) > _LONG:

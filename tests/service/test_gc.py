@@ -212,6 +212,19 @@ def test_a_branch_that_moved_or_is_checked_out_outlives_the_fold(smithers, proje
     assert left == [f"smithers/{run}/main", f"smithers/{run}/side"]
 
 
+def test_the_lock_of_a_ref_that_went_goes_with_the_next(smithers, project):
+    run = smithers.up(body=BODY)
+    clear(project, Wanted(prune_after=-1.0))
+    lock = smithers.repo / ".git" / f"{run_ref(run)}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    clear(project)
+    assert lock.exists(), "somebody may be at it"
+    os.utime(lock, (lock.stat().st_mtime - 60,) * 2)
+    clear(project)
+    assert not lock.exists()
+
+
 def test_a_worktree_that_only_git_still_knows_holds_no_branch(smithers, project):
     run = smithers.up(body=BODY)
     records = smithers.repo / ".git" / "worktrees"

@@ -26,6 +26,12 @@ def lock_of(git_dir: Path, name: str) -> Path:
     return git_dir / f"{name}.lock"
 
 
+def left(git_dir: Path) -> list[str]:
+    """The refs of ours beside which an old lock lies, those that are gone too."""
+    locks = [lock for place in (OURS, BRANCHES) for lock in sorted((git_dir / place).rglob("*.lock")) if _stale(lock)]
+    return [lock.relative_to(git_dir).as_posix().removesuffix(".lock") for lock in locks]
+
+
 def break_stale(git_dir: Path, name: str) -> bool:
     """Remove the lock of the ref `name` if its owner is dead; says whether the ref is free now.
 
