@@ -45,6 +45,12 @@ def _decided(event: ev.ApprovalDecided) -> str:
     return f"{said} by {event.by}" if event.how == "person" else f"{said} by itself: {event.note}"
 
 
+def _wait_ended(event: ev.WaitEnded) -> str:
+    if event.reason == "withdrawn":
+        return f"{node_of(event)} is not waited for any more: the plan went on without it"
+    return f"{node_of(event)} {event.reason}" + (f" by {event.by}" if event.by else "")
+
+
 def _resolved(event: ev.WaitResolved) -> str:
     if event.signal is not None:
         return f"{node_of(event)} took a signal" + (f" from {event.by}" if event.by else "")
@@ -96,7 +102,7 @@ _SAY: dict[type, Callable[[Any], str]] = {
     ev.ApprovalDecided: _decided,
     ev.WaitStarted: lambda e: f"{node_of(e)} waits for a {e.kind}: {e.title}",
     ev.WaitResolved: _resolved,
-    ev.WaitEnded: lambda e: f"{node_of(e)} {e.reason}" + (f" by {e.by}" if e.by else ""),
+    ev.WaitEnded: _wait_ended,
     ev.SignalArrived: _arrived,
     ev.SignalRefused: lambda e: f"signal {e.name} was refused: {e.issue}",
     ev.SpaceCreated: lambda e: f"workspace {e.space} created",

@@ -26,13 +26,7 @@ def _failed(state: State, event: ev.RegionFailed, at: float) -> None:
         loops=tuple(event.loops),
     )
     for key in map(parse_key, event.dropped):
-        state.approvals.pop(key, None)
-        fold_waits.drop(state, key)
-        state.pauses.discard(key)
-        node = state.nodes[key]
-        if node.status == "waiting":
-            node.status = "pending"
-        node.retry_at, node.limited = None, ()
+        fold_waits.let_go(state, key)
     for key in map(parse_key, event.inside) if event.caught else ():
         failed, region = state.nodes.get(key), state.regions.get(key)
         if failed is not None:

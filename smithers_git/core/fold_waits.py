@@ -57,6 +57,17 @@ def drop(state: State, key: TaskKey) -> None:
         wait.end = "withdrawn"
 
 
+def let_go(state: State, key: TaskKey) -> None:
+    """As `drop`, also of a question whether `key` may go on, and of the pause before its next attempt."""
+    state.approvals.pop(key, None)
+    drop(state, key)
+    state.pauses.discard(key)
+    node = state.nodes[key]
+    if node.status == "waiting":
+        node.status = "pending"
+    node.retry_at, node.limited = None, ()
+
+
 def _started(state: State, event: ev.WaitStarted, at: float) -> None:
     key = TaskKey(event.node, event.iteration)
     wait = WaitState(
@@ -99,6 +110,9 @@ def _resolved(state: State, event: ev.WaitResolved, at: float) -> None:
 
 def _ended(state: State, event: ev.WaitEnded, at: float) -> None:
     key = TaskKey(event.node, event.iteration)
+    if event.reason == "withdrawn":
+        let_go(state, key)
+        return
     wait = state.waits[key]
     state.open_waits.pop(key, None)
     wait.end, wait.by, wait.note = event.reason, event.by, event.note

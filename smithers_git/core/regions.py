@@ -142,7 +142,6 @@ def _failed(walk: Walk, node: Region, cause: Walk, *, aborted: bool) -> ev.Regio
         caught = bool(node.catch) and (not node.kinds or kind in node.kinds)
         handlers = [*node.catch, *node.last]
     inside = {str(one): walk.state.node(one) for one in _keys(walk, node.body)}
-    open_still = [*walk.state.waiting(), *walk.state.open_waits, *walk.state.pauses]
     regions = [str(key_of(walk, region.id)) for region in _all_regions(handlers)]
     return ev.RegionFailed(
         node=key.node,
@@ -157,7 +156,7 @@ def _failed(walk: Walk, node: Region, cause: Walk, *, aborted: bool) -> ev.Regio
             *(one for one, known in inside.items() if known.status == "failed"),
             *(str(key_of(walk, region.id)) for region in _all_regions(node.body)),
         ],
-        dropped=sorted({str(one) for one in open_still} & inside.keys()),
+        dropped=sorted({str(one) for one in walk.state.open_still()} & inside.keys()),
         again=[*(str(one) for one in _keys(walk, handlers)), *regions],
         loops=[loop.id for loop in _loops(handlers)],
     )

@@ -142,9 +142,20 @@ def decide(plan: Plan, state: State, now: float, hold: Hold | None = None) -> De
         decision.events.append(ended)
         return decision
     _fill_slots(walk)
-    if _is_stuck(walk):
+    if not _withdraw(walk) and _is_stuck(walk):
         decision.events.append(_deadlock(decision))
     return decision
+
+
+def _withdraw(walk: _Walk) -> bool:
+    """End what is still open and what the plan, as it is now, does not come to any more; whether there is such."""
+    decision = walk.decision
+    seen = {wait.key for wait in decision.waits} | {start.key for start in decision.start} | walk.state.running.keys()
+    left = sorted(walk.state.open_still() - seen)
+    if left:
+        decision.start.clear()
+        decision.events += [ev.WaitEnded(node=one.node, iteration=one.iteration, reason="withdrawn") for one in left]
+    return bool(left)
 
 
 def _give_up(walk: _Walk) -> Decision:
@@ -158,6 +169,8 @@ def _give_up(walk: _Walk) -> Decision:
     _fill_slots(last)
     if (settled and not walk.state.running) or _is_stuck(last):
         decision.events.append(walk.reason())
+    elif not settled:
+        _withdraw(last)  # nobody is asked beside what undoes and tidies up
     return decision
 
 

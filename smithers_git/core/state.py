@@ -103,6 +103,11 @@ class State:
     def loop(self, loop: str) -> LoopState:
         return self.loops.get(loop) or LoopState()
 
+    def open_still(self) -> set[TaskKey]:
+        """What may be due by itself or by somebody's word: approvals, waits of the plan, pauses before an attempt."""
+        waits = {key for key, wait in self.open_waits.items() if wait.asker is None}
+        return {*self.waiting(), *waits, *self.pauses}
+
     def waiting(self) -> list[TaskKey]:
         """Approvals that nobody has decided yet, oldest first."""
         return [key for key, one in self.approvals.items() if one.approved is None and key not in self.done]

@@ -66,10 +66,13 @@ class WaitResolved(NodeEvent):
 
 
 class WaitEnded(NodeEvent):
-    """A wait is over without what was waited for."""
+    """A wait, or a question whether something may go on, is over without what was waited for.
+
+    `withdrawn`: the plan has gone on without it. Should it come to it again, that is a new wait.
+    """
 
     type: Literal["wait.ended"] = "wait.ended"
-    reason: Literal["expired", "cancelled"]
+    reason: Literal["expired", "cancelled", "withdrawn"]
     by: str = ""
     note: str = ""
 

@@ -264,6 +264,16 @@ def test_a_question_in_a_body_that_failed_is_not_asked_any_more():
     assert (wheel.state.end, wheel.state.waiting()) == ("finished", [])
 
 
+def test_a_question_beside_what_tidies_up_after_a_failure_is_not_asked_any_more():
+    tree = Parallel(Approval("ok"), task("x"), TryCatchFinally(Sequence(task("a"), task("b")), last=task("tidy")))
+    wheel = Wheel(lambda _state: tree, {"x": "exit"})
+    assert wheel.run().end == "failed"
+    said = [(event.type, getattr(event, "node", "")) for event in wheel.history]
+    assert said.index(("wait.ended", "ok")) < said.index(("task.started", "tidy"))
+    wheel.resume()
+    assert wheel.state.waiting() == [TaskKey("ok")]
+
+
 def test_an_attempt_that_was_to_be_tried_again_in_a_body_that_failed_is_not():
     tree = TryCatchFinally(Parallel(task("a", backoff=Backoff(100)), task("b")), catch=task("c"))
     wheel = Wheel(lambda _state: tree)

@@ -10,7 +10,7 @@ from kit.simulate import begin
 from pydantic import BaseModel
 
 from smithers_git.core import events as ev
-from smithers_git.core.nodes import Loop, Parallel, Sequence, Task
+from smithers_git.core.nodes import Approval, Loop, Parallel, Sequence, Task
 from smithers_git.core.plan import build
 from smithers_git.core.schedule import Decision, decide
 from smithers_git.core.state import State, apply
@@ -63,6 +63,20 @@ def test_the_earliest_thing_wakes_the_run():
     tree = Parallel(Timer("t", for_=100), Signal("s", timeout=50), HumanTask("h", output=Deploy, expires=70))
     assert look(tree, state, 0.0).wake_at == 50.0
     assert state.wake_at == 50.0
+
+
+def test_what_the_plan_does_not_come_to_any_more_is_not_waited_for():
+    state, held = begin(), simulate.task("held", retries=1)
+    tree = Parallel(Signal("go", timeout=50), Approval("ok", expires=60), held, simulate.task("a"))
+    assert look(tree, state, 0.0).wake_at == 50.0
+    apply(state, ev.TaskStarted(node="held", attempt=1), 0.0)
+    apply(state, ev.TaskFailed(node="held", attempt=1, kind="exit", message="no", final=False, retry_at=40.0), 0.0)
+    assert (state.wake_at, state.waiting()) == (40.0, [TaskKey("ok")])
+    assert look(Parallel(simulate.task("a"), Timer("t", for_=9)), state, 30.0).wake_at == 39.0
+    assert (state.wake_at, state.waiting(), set(state.open_waits)) == (39.0, [], {TaskKey("t")})
+    assert ended(state) == {"go": "withdrawn", "t": None}
+    assert look(tree, state, 31.0).wake_at == 81.0, "what the plan comes back to is asked anew"
+    assert state.waiting() == [TaskKey("ok")]
 
 
 def test_a_signal_that_has_come_is_due_at_once():

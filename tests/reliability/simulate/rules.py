@@ -104,7 +104,8 @@ def _waits(event: ev.WaitStarted, state: State, tasks: Tasks) -> str | None:
 
 def _wait_over(event: ev.WaitResolved | ev.WaitEnded, state: State, tasks: Tasks) -> str | None:
     key = _key(event)
-    if key not in state.open_waits:
+    withdrawn = isinstance(event, ev.WaitEnded) and event.reason == "withdrawn"  # of approvals and pauses, too
+    if key not in (state.open_still() if withdrawn else state.open_waits):
         return f"the wait of {key} ends a second time, or never began"
     taken = getattr(event, "signal", None)
     if taken is not None and any(one.id == taken and one.taken is not None for one in state.signals):
