@@ -334,7 +334,9 @@ def _compress(project: Project) -> str | None:
     if not lock.try_acquire():
         return "an engine packs just now"
     try:
-        pack.compress(project.repository.common_dir)
+        refs = project.objects.refs("refs/")
+        ours = sorted({tip for name, tip in refs.items() if name.startswith((OURS, BRANCHES))})
+        pack.compress(project.repository.common_dir, ours, cost.users_tips(project))
     finally:
         lock.release()
     return None
