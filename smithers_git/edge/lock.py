@@ -166,7 +166,7 @@ def _flock(fd: int, kind: int) -> bool:
 def _same_file(fd: int, path: Path) -> bool:
     """False when someone deleted or replaced the file after we opened it: a lock on it would exclude nobody."""
     try:
-        return os.path.samestat(os.fstat(fd), path.stat())
+        return os.path.samestat(os.fstat(fd), os.stat(path))  # noqa: PTH116 - every turn of an engine looks
     except FileNotFoundError:
         return False
 

@@ -6,7 +6,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from smithers_git.service.job import Result
 
@@ -33,30 +33,38 @@ class Crew(Protocol):
         """
 
 
-_Work = Callable[[], Result]
 _IDLE: Final = 1.0
-"""Seconds for which a thread waits for another attempt. To start one takes a tenth of a short step."""
+"""Seconds for which a thread waits for more work. To start one takes a tenth of a short step."""
+
+T = TypeVar("T")
 
 
-class Threads:
-    """A thread for each attempt, which the next one may get when it is free."""
+class Pool:
+    """Threads, each of which serves again when it is free."""
 
     def __init__(self) -> None:
-        self._results: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
-        self._free: list[queue.SimpleQueue[tuple[str, _Work]]] = []
+        self._free: list[queue.SimpleQueue[tuple[str, Callable[[], None]]]] = []
 
-    def begin(self, name: str, work: _Work) -> None:
+    def begin(self, name: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Have `work` done in a thread of that name, and what it returns given to `then`. Neither may raise."""
         try:
             inbox = self._free.pop()
         except IndexError:
             inbox = queue.SimpleQueue()
             threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
-        inbox.put((name, work))
 
-    def _serve(self, inbox: queue.SimpleQueue[tuple[str, _Work]]) -> None:
+        def whole() -> None:
+            # With a context of its own, as in a new thread: a step must not see what another one has set.
+            done = contextvars.Context().run(work)
+            self._free.append(inbox)
+            then(done)
+
+        inbox.put((name, whole))
+
+    def _serve(self, inbox: queue.SimpleQueue[tuple[str, Callable[[], None]]]) -> None:
         while True:
             try:
-                name, work = inbox.get(timeout=_IDLE)
+                name, whole = inbox.get(timeout=_IDLE)
             except queue.Empty:
                 try:
                     self._free.remove(inbox)
@@ -64,14 +72,24 @@ class Threads:
                     continue
                 return
             threading.current_thread().name = name
-            # With a context of its own, as in a new thread: a step must not see what another one has set.
+            whole()
+
+
+class Threads:
+    """A thread for each attempt."""
+
+    def __init__(self) -> None:
+        self._results: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
+        self._pool = Pool()
+
+    def begin(self, name: str, work: Callable[[], Result]) -> None:
+        def tried() -> Result | BaseException:
             try:
-                result = contextvars.Context().run(work)
+                return work()
             except BaseException as error:  # noqa: BLE001 - a bug of ours: `take` raises it, else the engine waits for ever
-                self._results.put(error)
-                return
-            self._free.append(inbox)
-            self._results.put(result)
+                return error
+
+        self._pool.begin(name, tried, self._results.put)
 
     def take(self, wait: float | None) -> Result | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -138,6 +139,11 @@ class Dispatcher:
             child=plain.child,
             revive=known.revive,
         )
+
+    def undelayed(self, starts: Sequence[Start]) -> tuple[list[Start], list[ev.TaskDelayed]]:
+        """Those of `starts` that can begin, and of the others until when they wait for the limits of agents."""
+        looked = [(start, self.delayed(start)) for start in starts]
+        return [start for start, delay in looked if delay is None], [delay for _, delay in looked if delay is not None]
 
     def delayed(self, start: Start) -> ev.TaskDelayed | None:
         """That every agent of the task is at its limit, so that it waits; None when it can begin, or never will."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from smithers_git.core import events as ev
@@ -26,7 +27,7 @@ from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
 from smithers_git.service.notify import Announcer
 from smithers_git.service.packing import Packer
-from smithers_git.service.perform import Performer, check_output
+from smithers_git.service.perform import Performer, constant
 from smithers_git.service.project import Project
 from smithers_git.service.render import Renderer
 from smithers_git.service.source import Source
@@ -107,9 +108,15 @@ class Engine:
         if not self._land():
             return self._wind_down("parked")
         self.admission.keep(self._flying)
-        state = self.chain.state
         decision = self._settle()
+        starts = [start for start in decision.start if start.key not in self._flying]  # one that still ends first
+        if self._is_one_frame(starts):
+            return self._start(starts)
         self._commit()
+        return self._go_on(decision, starts)
+
+    def _go_on(self, decision: Decision, starts: list[Start]) -> bool:
+        state = self.chain.state
         if state.end is not None and not self._flying:
             return False
         ending = self._stop or state.cancel_requested or state.end
@@ -125,7 +132,6 @@ class Engine:
                 return self._wait(None)
             self.parked = ev.RunParked(reason=over.text, kind=over.kind)
             return self._wind_down(over.text)
-        starts = [start for start in decision.start if start.key not in self._flying]  # one that still ends first
         if starts:
             return self._start(starts)
         if self._woken():
@@ -135,14 +141,28 @@ class Engine:
             return False
         return self._wait(wake_at)
 
+    def _is_one_frame(self, starts: list[Start]) -> bool:
+        """Whether functions that have ended and functions that begin now share a frame: it halves what a step costs.
+
+        Nothing else does. What an agent or a command did is in a frame before anything is made ready for the next one.
+        """
+        state, nodes = self.chain.state, [start.item.node for start in starts]
+        nodes += [result.job.task for result in self._landed]
+        if not (starts and self._landed) or any(getattr(node, "kind", "") != "call" for node in nodes):
+            return False
+        over = state.end or self._stop or state.cancel_requested or state.pause_requested
+        return not over and state.number + 1 < MOST_FRAMES and self.purse.look(state) is None
+
     def _is_lost(self) -> bool:
         """Whether the run has another owner; ends attempts that it went on without, too."""
         for key, flight in self._flying.items():
             if self.chain.state.running.get(key) != flight.attempt:
                 flight.cancel.set()
-        if not self._owned():  # the lock's file was removed, say while we were stopped, and somebody else is at work
-            self._stop = self._stop or "the run has another owner"
-        return not self._owned()
+        if self._owned():
+            return False
+        # The lock's file was removed, say while we were stopped, and somebody else is at work.
+        self._stop = self._stop or "the run has another owner"
+        return True
 
     # -- decide
 
@@ -193,16 +213,19 @@ class Engine:
             return True
         first = starts[0].item.node
         if isinstance(first, Task) and first.kind == "value":
-            self._value(starts[0], first)
+            key = starts[0].key
+            job = Job(self.chain.run, key, self.chain.state.node(key).attempt + 1, first, None)
+            self._landed.append(constant(job))
             return True
         plan = self.renderer.plan()
         jobs: list[Job] = []
-        for start in self.admission.admit(self._undelayed(starts)):
+        free, delays = self.dispatcher.undelayed(starts)
+        self._add(*delays)
+        for start in self.admission.admit(free):
             if isinstance(start.item.node, Task) and start.item.node.kind == "value":
                 continue
             dispatch = self.dispatcher.prepare(plan, start)
-            for event in dispatch.events:
-                self._add(event)
+            self._add(*dispatch.events)
             if dispatch.trouble is not None:
                 self._landed.append(Result(dispatch.job, begun=False, kind=dispatch.kind, message=dispatch.trouble))
             else:
@@ -212,36 +235,16 @@ class Engine:
             self._fly(job, outcome.cached(self.project, job))
         return True
 
-    def _undelayed(self, starts: list[Start]) -> list[Start]:
-        """Those of `starts` that can begin; of the others it is noted until when they wait for the limits of agents."""
-        free = []
-        for start in starts:
-            delay = self.dispatcher.delayed(start)
-            if delay is None:
-                free.append(start)
-            else:
-                self._add(delay)
-        return free
-
-    def _value(self, start: Start, task: Task) -> None:
-        job = Job(self.chain.run, start.key, self.chain.state.node(start.key).attempt + 1, task, None)
-        result = Result(job, begun=False)
-        check_output(job, result, task.value)
-        self._landed.append(result)
-
     def _fly(self, job: Job, known: Result | None) -> None:
         if job.wish is not None:
             _ = self.performer.desk  # made here, so that all workers hand in at the same one
         cancel = threading.Event()
         self._flying[job.key] = Flight(job.attempt, cancel)
 
-        def report(kind: str, text: str) -> None:
-            self.watcher.said(job.key, kind, text)
-
         def work() -> Result:
             if known is not None and self.performer.adopt(known):
                 return known
-            return self.performer.perform(job, cancel, report)
+            return self.performer.perform(job, cancel, partial(self.watcher.said, job.key))
 
         self._crew.begin(f"smithers {job.key}", work)
 
@@ -265,8 +268,7 @@ class Engine:
         for result in list(self._landed):
             if self._is_void(result):
                 continue
-            for event in outcome.events(self.chain, result, clock.now(), clock.jitter()):
-                self._add(event)
+            self._add(*outcome.events(self.chain, result, clock.now(), clock.jitter()))
             if self._landed[0].job.task.kind == "value":
                 break  # each finished step is a frame of its own
         return True
@@ -290,10 +292,11 @@ class Engine:
         self._landed.append(result)
         return True
 
-    def _add(self, event: ev.Event) -> None:
-        event = self.chain.add(event, self.project.clock.now())
-        self.renderer.note(event)
-        self._told.append(event)
+    def _add(self, *events: ev.Event) -> None:
+        for event in events:
+            held = self.chain.add(event, self.project.clock.now())
+            self.renderer.note(held)
+            self._told.append(held)
 
     def _commit(self) -> None:
         if self.chain.commit() is None:
@@ -346,8 +349,7 @@ class Engine:
     def _woken(self) -> bool:
         """Note which of the runs that this one waits for have moved on; whether any has."""
         found = children.woken(self.project, self.chain.state)
-        for event in found:
-            self._add(event)
+        self._add(*found)
         return bool(found)
 
     def _wind_down(self, reason: str) -> bool:
@@ -377,8 +379,7 @@ class Engine:
                 if result.kind is not None and not owned:
                     result.kind = "cancelled"  # whoever takes a run over ends what is at work in it
                 if not self._is_void(result):
-                    for event in outcome.last_events(self.chain, result, text, clock.now(), clock.jitter()):
-                        self._add(event)
+                    self._add(*outcome.last_events(self.chain, result, text, clock.now(), clock.jitter()))
             if owned and self.chain.state.cancel_requested:  # else its owner says how the run stands
                 self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
             elif owned and self.parked:

@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +39,9 @@ class Live:
     """What one running attempt leaves beside the repository while it runs."""
 
     def __init__(self, run_dir: Path, job: Job, report: Callable[[str, str], None]) -> None:
-        name = job_name(job.key, job.attempt)
-        self.path = run_dir / "live" / f"{name}.jsonl"
-        self._pid = run_dir / "pids" / f"{name}.json"
-        self._talk = run_dir / "live" / f"{name}.session"
+        self._run_dir = run_dir
+        self._name = job_name(job.key, job.attempt)
         self._session = ""
-        self._mark = mark(run_dir, name)
         self.report = report
         self.reason: str | None = None
         """How the last process of the attempt ended."""
@@ -52,45 +50,60 @@ class Live:
             "SMITHERS_NODE": job.key.node,
             "SMITHERS_ITERATION": str(job.key.iteration),
             "SMITHERS_ATTEMPT": str(job.attempt),
-            MARK: self._mark,
         }
         self._lock = threading.Lock()
+        # A function starts no process that we could end, and says nothing: a third of its attempt would go into this.
+        self._file = None if job.task.kind == "call" and not job.task.gates else self._open()
+
+    @property
+    def path(self) -> Path:
+        """What the attempt says, as it grows."""
+        return self._run_dir / "live" / f"{self._name}.jsonl"
+
+    @property
+    def _pid(self) -> Path:
+        return self._run_dir / "pids" / f"{self._name}.json"
+
+    def _open(self) -> FileIO:
+        self.environ[MARK] = mark(self._run_dir, self._name)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._pid.parent.mkdir(parents=True, exist_ok=True)
         # The mark stands on the disk before the process exists: a kill between the two must not hide it.
-        self._pid.write_text(json.dumps({"pid": None, "start": None, "mark": self._mark}))
-        self._file = self.path.open("wb", buffering=0)
+        self._note(None, None)
+        return self.path.open("wb", buffering=0)
+
+    def _note(self, pid: int | None, start: str | None) -> None:
+        self._pid.write_text(json.dumps({"pid": pid, "start": start, "mark": self.environ[MARK]}))
 
     def started(self, started: process.Started) -> None:
-        self._pid.write_text(json.dumps({"pid": started.pid, "start": started.start_time, "mark": self._mark}))
+        self._note(started.pid, started.start_time)
 
     def conversing(self, session: str) -> None:
         """Note which conversation this is as soon as the agent has said so: after a kill it is gone on with."""
         if session != self._session:
-            fresh = self._talk.with_suffix(".new")
+            talk = self.path.with_suffix(".session")
+            fresh = talk.with_suffix(".new")
             fresh.write_text(session, "utf-8")
-            fresh.replace(self._talk)
+            fresh.replace(talk)
             self._session = session
 
     def write(self, chunk: bytes) -> None:
         """Keep what was said; followers (`smithers chat -f`) read it as it grows."""
         with self._lock:
-            if self._file.tell() < 4 * MOST:
-                self._file.write(chunk)
-            else:
-                self._shorten(chunk)
-
-    def _shorten(self, chunk: bytes) -> None:
-        data = self.path.read_bytes()
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(_ends(data) + chunk)
+            file = self._file = self._file or self._open()
+            if file.tell() >= 4 * MOST:
+                chunk = _ends(self.path.read_bytes()) + chunk
+                file.seek(0)
+                file.truncate()
+            file.write(chunk)
 
     def close(self) -> bytes:
         """End of the attempt: returns what was said, at most MOST bytes, and removes the local files."""
+        if self._file is None:
+            return b""
         self._file.close()
         data = self.path.read_bytes()
-        for path in (self.path, self._talk, self._pid):
+        for path in (self.path, self.path.with_suffix(".session"), self._pid):
             path.unlink(missing_ok=True)
         return _ends(data)
 

@@ -5,14 +5,13 @@ Runs in a worker thread. Whatever happens to the attempt becomes a Result, never
 
 from __future__ import annotations
 
-import inspect
 import queue
 import shlex
 import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from smithers_git.core import commit_message
 from smithers_git.core import events as ev
 from smithers_git.core.board import Survey
-from smithers_git.core.nodes import Command, wants_workspace
+from smithers_git.core.nodes import Command, takes, wants_workspace
 from smithers_git.core.records import CommandResult
 from smithers_git.core.workflow import first_issue
 from smithers_git.edge import process
@@ -29,6 +28,7 @@ from smithers_git.edge.git.changes import thrown_back
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.errors import SetupFailed, SmithersError, is_full
 from smithers_git.service import disk
+from smithers_git.service.crew import Pool
 from smithers_git.service.job import Job, Result, Space
 from smithers_git.service.live import Live, Watch
 from smithers_git.service.project import Project
@@ -69,6 +69,7 @@ class Performer:
         # Attempts side by side in one workspace take turns at its git index; different workspaces do not wait.
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._tips: dict[str, str] = {}
+        self._calls = Pool()
 
     @cached_property
     def desk(self) -> Desk:
@@ -154,9 +155,41 @@ class Performer:
         elif kind == "run":
             _command(self.project, job, result, folder, watch)
         else:
-            _call(self.project, job, result, folder, watch)
+            self._call(job, result, folder, watch)
         if result.kind is None:
             _gates(self.project, job, result, folder, watch)
+
+    def _call(self, job: Job, result: Result, folder: Path, watch: Watch) -> None:
+        """Run the function in a thread of its own: Python cannot end one, but the attempt can stop waiting for it."""
+        call, arguments = job.task.call, dict(job.arguments)
+        assert call is not None
+        if job.space is not None and wants_workspace(job.task):
+            arguments["workspace"] = folder
+        if takes(call, "checkout"):
+            arguments["checkout"] = self.project.worktree
+        ended: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+        self._calls.begin(f"smithers {job.key} call", partial(_called, call, arguments), ended.put)
+        clock, limit = self.project.clock, job.task.timeout
+        began = clock.monotonic()
+        while True:
+            try:
+                value, error = ended.get(timeout=0.05)
+            except queue.Empty:
+                if watch.cancel.is_set():
+                    result.kind, result.message = "cancelled", "cancelled; the function itself cannot be ended"
+                    return
+                if limit is not None and clock.monotonic() - began > limit:
+                    result.kind, result.message = "timeout", f"the function took over {limit:g} s"
+                    return
+                continue
+            if error is not None:
+                result.kind, result.message = "error", _told(error)
+                result.full = str(error) if is_full(error) else None
+            else:
+                check_output(job, result, value)
+                if isinstance(value, Survey):
+                    result.notes += value.notes  # tickets that changed while nobody looked
+            return
 
     def _save(self, job: Job, result: Result) -> None:
         """After every attempt, failed ones included: what it wrote is a commit before anything can touch it."""
@@ -274,44 +307,11 @@ def _command(project: Project, job: Job, result: Result, folder: Path, watch: Wa
         result.message = f"{shown(job.task.run)} exited with {found.exit_code}: {_last_line(found.tail)}"
 
 
-def _call(project: Project, job: Job, result: Result, folder: Path, watch: Watch) -> None:
-    """Run the function in a thread of its own: Python cannot end one, but the attempt can stop waiting for it."""
-    call, arguments = job.task.call, dict(job.arguments)
-    assert call is not None
-    if job.space is not None and wants_workspace(job.task):
-        arguments["workspace"] = folder
-    if "checkout" in inspect.signature(call).parameters:
-        arguments["checkout"] = project.worktree
-    values: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            values.put((call(**arguments), None))
-        except Exception as error:  # noqa: BLE001 - code of the user: whatever it raises is the attempt's failure
-            values.put((None, error))
-
-    threading.Thread(target=work, name=f"smithers {job.key} call", daemon=True).start()
-    clock, limit = project.clock, job.task.timeout
-    began = clock.monotonic()
-    while True:
-        try:
-            value, error = values.get(timeout=0.05)
-        except queue.Empty:
-            if watch.cancel.is_set():
-                result.kind, result.message = "cancelled", "cancelled; the function itself cannot be ended"
-                return
-            if limit is not None and clock.monotonic() - began > limit:
-                result.kind, result.message = "timeout", f"the function took over {limit:g} s"
-                return
-            continue
-        if error is not None:
-            result.kind, result.message = "error", _told(error)
-            result.full = str(error) if is_full(error) else None
-        else:
-            check_output(job, result, value)
-            if isinstance(value, Survey):
-                result.notes += value.notes  # tickets that changed while nobody looked
-        return
+def _called(call: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, Exception | None]:
+    try:
+        return call(**arguments), None
+    except Exception as error:  # noqa: BLE001 - code of the user: whatever it raises is the attempt's failure
+        return None, error
 
 
 def _told(error: Exception) -> str:
@@ -319,6 +319,13 @@ def _told(error: Exception) -> str:
         return f"{error.message}; {error.hint}" if error.hint else error.message
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{where.filename}:{where.lineno}: {type(error).__name__}: {error}"
+
+
+def constant(job: Job) -> Result:
+    """What a task comes to whose output stands in the plan."""
+    result = Result(job, begun=False)
+    check_output(job, result, job.task.value)
+    return result
 
 
 def check_output(job: Job, result: Result, value: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kit.repos import commit
 
+from smithers_git.core.describe import describe
 from smithers_git.service import drive, engine, launch
 from smithers_git.service.project import Project
 
@@ -65,3 +66,29 @@ def test_a_loop_that_only_skips_can_be_stopped(repo: Path):
     state = drive.go(project, made.chain.run, drive.Resume(), driving)
     assert state.end is None
     assert state.loops["a.loop"].iteration > 0
+
+
+FUNCTIONS = """
+from smithers_git import Sequence, Task, workflow
+
+@workflow
+def functions(ctx):
+    return Sequence(
+        Task("said", run="echo hi"), Task("a", call=lambda: 1), Task("b", call=lambda: 2), Task("told", run="echo ho")
+    )
+"""
+
+
+def test_a_function_begins_in_the_frame_in_which_one_ended_and_nothing_else_does(repo: Path):
+    commit(repo, {"flow.py": FUNCTIONS})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    frames: list[list[str]] = []
+    driving = drive.Drive()
+    driving.watcher.recorded = lambda _state, events, _at: frames.append([describe(event) for event in events])
+    assert drive.go(project, made.chain.run, drive.Resume(), driving).end == "finished"
+    ours = [[said.partition(" in ")[0] for said in frame] for frame in frames]
+    assert ours[-6:] == [
+        ["said finished"], ["a started"], ["a finished", "b started"], ["b finished"],
+        ["told started"], ["told finished", "run finished"],
+    ]  # fmt: skip
