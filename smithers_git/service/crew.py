@@ -1,4 +1,4 @@
-"""Who makes the attempts of one engine, each in a thread of its own, and how the engine hears of what comes back."""
+"""Who does the work of one engine or queue, each piece in a thread of its own, and how its owner hears of the end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from smithers_git.service.job import Result
+T = TypeVar("T")
 
 
 class Flight(NamedTuple):
@@ -19,13 +19,13 @@ class Flight(NamedTuple):
     """Setting it ends the attempt early."""
 
 
-class Crew(Protocol):
-    """Workers beside an engine."""
+class Crew(Protocol[T]):
+    """Workers beside an engine, or beside the driver of a merge queue."""
 
-    def begin(self, name: str, work: Callable[[], Result]) -> None:
+    def begin(self, name: str, work: Callable[[], T]) -> None:
         """Have `work` done; what it returns, or raises, is for `take`."""
 
-    def take(self, wait: float | None) -> Result | None:
+    def take(self, wait: float | None) -> T | None:
         """What came back, in the order in which it did; None when nothing does within `wait` seconds.
 
         Args:
@@ -35,8 +35,6 @@ class Crew(Protocol):
 
 _IDLE: Final = 1.0
 """Seconds for which a thread waits for more work. To start one takes a tenth of a short step."""
-
-T = TypeVar("T")
 
 
 class Pool:
@@ -75,15 +73,15 @@ class Pool:
             whole()
 
 
-class Threads:
-    """A thread for each attempt."""
+class Threads(Generic[T]):
+    """A thread for each piece of work."""
 
     def __init__(self) -> None:
-        self._results: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
         self._pool = Pool()
 
-    def begin(self, name: str, work: Callable[[], Result]) -> None:
-        def tried() -> Result | BaseException:
+    def begin(self, name: str, work: Callable[[], T]) -> None:
+        def tried() -> T | BaseException:
             try:
                 return work()
             except BaseException as error:  # noqa: BLE001 - a bug of ours: `take` raises it, else the engine waits for ever
@@ -91,7 +89,7 @@ class Threads:
 
         self._pool.begin(name, tried, self._results.put)
 
-    def take(self, wait: float | None) -> Result | None:
+    def take(self, wait: float | None) -> T | None:
         try:
             found = self._results.get(timeout=wait) if wait != 0 else self._results.get_nowait()
         except queue.Empty:

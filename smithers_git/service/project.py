@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING
+from threading import Condition, Event, Thread
+from typing import TYPE_CHECKING, Any
 
 from smithers_git.clock import Clock, SystemClock
 from smithers_git.edge.git.repository import Repository, discover
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
     from smithers_git.edge.process import Exit, Launch, Started
     from smithers_git.service.crew import Crew
     from smithers_git.service.frames import Chain
+    from smithers_git.service.landing.site import Site
     from smithers_git.service.secrets import Secrets
     from smithers_git.service.source import Source
     from smithers_git.service.workspaces import Workspaces
@@ -190,11 +191,25 @@ class Project:
 
         return source.reload(state.workflow, state.entry, files, self.worktree, self.run_dir(run) / "source")
 
-    def crew(self) -> Crew:
-        """Workers for one engine."""
+    def crew(self) -> Crew[Any]:
+        """Workers for one engine, or for whoever drives a merge queue."""
         from smithers_git.service.crew import Threads
 
         return Threads()
+
+    def background(self, name: str, work: Callable[[], None]) -> None:
+        """Have `work` done in a thread that ends with the process at the latest."""
+        Thread(target=work, name=name, daemon=True).start()
+
+    def condition(self) -> Condition:
+        """Something that threads of this process wait for."""
+        return Condition()
+
+    def site(self, target: str) -> Site:
+        """A branch (full name) as the merge queue reaches it."""
+        from smithers_git.service.landing.site import Site
+
+        return Site(self, target)
 
     def run_program(
         self,

@@ -70,8 +70,8 @@ NOT_PROMISED: Final = """\
 ## What is not promised
 
 - **More than the sections above say.** They name how many points, images, kills and seeds were tried; the full sizes of
-  `make reliability` are larger. The simulation has no agents, merge queues, subflows and journal. Each of
-  these has ordinary tests only.
+  `make reliability` are larger. The simulation has no agents, subflows and journal. Each of these has
+  ordinary tests only.
 - **Disks that lie.** A disk or a virtual machine that acknowledges a flush and loses it can lose the frames of that
   moment.
 - **Power loss on a weaker file system than the models here.** The section on power loss says what the two models

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from kit import queues, repos
 from kit.engines import Engine
+from kit.processes import eventually
 from kit.repos import git
 from kit.runs import Smithers, play
 
 from smithers_git.core.landing.events import EntryRefused
 from smithers_git.errors import StorageError
-from smithers_git.service.landing import desk, line, task
+from smithers_git.service.landing import desk, line, request, task
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
 
@@ -282,3 +283,19 @@ def test_what_is_in_the_target_already_counts_as_landed_for_those_who_wait_for_i
 """
     up(smithers, body)
     assert git(repo, "show", f"{LINE}:one.txt") == "1"
+
+
+def test_a_landing_whose_withdrawal_fails_leaves_nobody_at_the_queue(repo: Path, monkeypatch: pytest.MonkeyPatch):
+    queues.branch(repo, "side", {"b.txt": "b\n"})
+    project = Project.open(repo)
+    asked = request.make(project, request.Request("side", gates=("sleep 60",), by="Ada"))
+    at, stop = desk.Desk(project, lambda _text: None), threading.Event()
+
+    def fails(*_: object) -> None:
+        raise StorageError("no space left on device", hint="free disk space")
+
+    monkeypatch.setattr(desk, "_withdraw", fails)
+    stop.set()
+    with pytest.raises(StorageError):
+        at.land(asked, "Ada", stop)
+    assert eventually(lambda: not any(one.name.startswith("smithers queue") for one in threading.enumerate()))

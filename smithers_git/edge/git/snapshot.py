@@ -210,7 +210,8 @@ def _refuse_large_commits(checkout: Checkout, parents: list[str], parent: str, b
     """Raise TooLarge when a commit that was made in the worktree holds a file that no branch of the user has."""
     branch = branch_ref.removeprefix("refs/heads/")
     theirs = ("--not", parent, f"--exclude={branch}", "--branches", "--remotes", "--tags")
-    lines = checkout.git("rev-list", "--objects", *parents, *theirs, "--").splitlines()
+    # Missing: a branch of another run, whose engine was killed beside a `git gc --prune=now`. Its resume mends that.
+    lines = checkout.git("rev-list", "--objects", "--ignore-missing", *parents, *theirs, "--").splitlines()
     paths = dict(line.split(" ", 1) for line in lines if " " in line and not line.endswith(" "))
     wanted = "".join(f"{oid}\n" for oid in paths).encode()
     sizes = checkout.git("cat-file", "--batch-check=%(objectsize) %(objectname)", input=wanted).splitlines()

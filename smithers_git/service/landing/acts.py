@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from smithers_git.core.landing import events as ev
 from smithers_git.core.landing.state import EntryState
-from smithers_git.edge.lock import FileLock
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.service.landing import home
 from smithers_git.service.landing.candidates import Candidates
 from smithers_git.service.landing.ledger import Ledger, record
-from smithers_git.service.landing.line import lock_path, open_ledger
+from smithers_git.service.landing.line import open_ledger
 from smithers_git.service.project import Project
 
 
@@ -52,7 +51,7 @@ def act(project: Project, targets: Sequence[str], asked: Act) -> Done:
 
 def _settle(project: Project, ledger: Ledger) -> None:
     """Complete a landing that a process began and did not live to end, unless somebody is at it."""
-    lock = FileLock(lock_path(project, ledger.target))
+    lock = project.site(ledger.target).lock()
     if ledger.state.landing is not None and lock.try_acquire({"doing": "settling"}):
         try:
             merger = Candidates(project, ledger.objects, ledger.target).merger

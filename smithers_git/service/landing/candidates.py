@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from smithers_git.core import commit_message
 from smithers_git.core.landing.entry import Entry
 from smithers_git.core.landing.state import EntryState, QueueState
 from smithers_git.core.landing.view import Check, Conflict, Merged, View
-from smithers_git.edge.git import hooks
-from smithers_git.edge.git.diff import titles
-from smithers_git.edge.git.merge import Candidate, Clash, Merger
+from smithers_git.edge.git.merge import Candidate, Clash
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import GitError
-from smithers_git.service import lanes
 from smithers_git.service.landing import home
 from smithers_git.service.project import Project
-from smithers_git.service.tickets import landed_tickets
 
 
 class Candidates:
@@ -30,9 +25,10 @@ class Candidates:
         self.project = project
         self.objects = objects
         self.target = target
-        self.merger = Merger(project.repository, objects, commit_message.is_snapshot)
-        self.env = lanes.env_digest(project)
-        self.hooked = project.settings.landing.hooks and bool(hooks.find(project.repository, "merge"))
+        self.site = project.site(target)
+        self.merger = self.site.merger(objects)
+        self.env = self.site.env()
+        self.hooked = self.site.has_hooks()
         self._made: dict[tuple[str, str], Merged | Conflict] = {}
         self._text: dict[tuple[str, str], str] = {}
         self._contained: dict[tuple[str, str], bool] = {}
@@ -52,7 +48,7 @@ class Candidates:
             tree=tree,
             merges=self._made,
             checking=checking,
-            lanes=lanes.carries(self.project.settings),
+            lanes=self.site.width(),
             env=self.env,
             moved=frozenset(one.entry.id for one in waiting if self._moved(one)),
             contained=frozenset(one.entry.id for one in waiting if self._holds(tip, one.entry.head)),
@@ -82,7 +78,7 @@ class Candidates:
     def _explained(self, onto: str, entry: Entry, clash: Clash) -> str:
         """The hunks of both sides, and what each of them wanted: who mends a conflict has to keep both."""
         base = self.merger.base(onto, entry.head)
-        theirs = titles(self.project.repository, base, onto, *clash.paths) if base is not None else []
+        theirs = self.site.titles(base, onto, *clash.paths) if base is not None else []
         wanted = [f"  yours:      {entry.title}", *(f"  the target: {line}" for line in theirs)]
         return "\n".join([clash.text.rstrip(), "", "What each side wanted:", *wanted, ""])
 
@@ -116,7 +112,7 @@ class Candidates:
         if not needed - state.landed_names.keys() - state.names.keys():
             return frozenset()
         if tip not in self._tickets:
-            self._tickets = {tip: frozenset(landed_tickets(self.project.worktree, [tip]))}
+            self._tickets = {tip: frozenset(self.site.tickets(tip))}
         return self._tickets[tip] & needed
 
     def _holds(self, tip: str, head: str) -> bool:

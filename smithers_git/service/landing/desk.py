@@ -13,14 +13,11 @@ from typing import Final
 
 from smithers_git.core.landing import events as ev
 from smithers_git.core.landing.state import EntryState, QueueState
-from smithers_git.edge.git import follow
-from smithers_git.edge.git.objects import Objects
-from smithers_git.edge.lock import FileLock
 from smithers_git.errors import RefMoved, RunRefused
 from smithers_git.service.landing.driver import Driver, Note
 from smithers_git.service.landing.entries import Wish
 from smithers_git.service.landing.ledger import Ledger, record
-from smithers_git.service.landing.line import lock_path, open_ledger
+from smithers_git.service.landing.line import open_ledger
 from smithers_git.service.project import Project
 
 _PAUSE: Final = 0.2
@@ -49,9 +46,10 @@ class _Queue:
     """What the threads of this process share about one queue."""
 
     target: str
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    changed: threading.Condition
     tickets: list[Ticket] = field(default_factory=list)
-    thread: threading.Thread | None = None
+    served: bool = False
+    """Whether a thread of ours drives or watches it."""
     error: Exception | None = None
 
     def open(self) -> set[str]:
@@ -79,26 +77,27 @@ class Desk:
 
         Raises whatever stops the whole queue: the disk, a target that is gone.
         """
-        ledger = open_ledger(self.project, wish.target, Objects(self.project.repository.common_dir))
+        ledger = open_ledger(self.project, wish.target, self.project.apart().objects)
         enter(self.project, ledger, wish, by)
         ticket = Ticket(wish.entry.id)
         shared = self._join(wish.target, ticket)
-        while True:
+        try:
+            while True:
+                with shared.changed:
+                    shared.changed.wait(_PAUSE)
+                    if shared.error is not None:
+                        raise shared.error
+                    settled, blocked = ticket.settled, ticket.since
+                if settled:
+                    return ticket
+                if cancel.is_set():
+                    _withdraw(self.project, ledger, wish.entry.id)
+                    return ticket
+                if patience is not None and blocked is not None and self.project.clock.monotonic() - blocked > patience:
+                    return ticket
+        finally:  # also when the withdrawal fails: a queue with a ticket of nobody would be driven for ever
             with shared.changed:
-                shared.changed.wait(_PAUSE)
-                if shared.error is not None:
-                    raise shared.error
-                settled, blocked = ticket.settled, ticket.since
-            if settled:
-                break
-            if cancel.is_set():
-                _withdraw(self.project, ledger, wish.entry.id)
-                break
-            if patience is not None and blocked is not None and self.project.clock.monotonic() - blocked > patience:
-                break
-        with shared.changed:
-            shared.tickets.remove(ticket)
-        return ticket
+                shared.tickets.remove(ticket)
 
     def stuck(self, waiting: int, patience: float) -> str | None:
         """Why nothing goes on, when `waiting` entries wait here and none has got on for `patience` seconds."""
@@ -112,14 +111,12 @@ class Desk:
 
     def _join(self, target: str, ticket: Ticket) -> _Queue:
         with self._guard:
-            shared = self._queues.setdefault(target, _Queue(target))
+            shared = self._queues.setdefault(target, _Queue(target, self.project.condition()))
             with shared.changed:
                 shared.tickets.append(ticket)
-                if shared.thread is None:
-                    shared.error = None
-                    name = f"smithers queue {target}"
-                    shared.thread = threading.Thread(target=self._serve, args=(shared,), name=name, daemon=True)
-                    shared.thread.start()
+                if not shared.served:
+                    shared.error, shared.served = None, True
+                    self.project.background(f"smithers queue {target}", lambda: self._serve(shared))
         return shared
 
     def _serve(self, shared: _Queue) -> None:
@@ -130,18 +127,18 @@ class Desk:
                 self._look(shared, driver)
         except Exception as error:  # noqa: BLE001 - raised again by each of those who would wait for ever
             with shared.changed:
-                shared.error, shared.thread = error, None
+                shared.error, shared.served = error, False
                 shared.changed.notify_all()
 
     def _leave(self, shared: _Queue) -> bool:
         with self._guard, shared.changed:
             if shared.tickets:
                 return False
-            shared.thread = None
+            shared.served = False
             return True
 
     def _look(self, shared: _Queue, driver: Driver) -> None:
-        lock = FileLock(lock_path(self.project, shared.target))
+        lock = self.project.site(shared.target).lock()
         mine = lock.try_acquire({"doing": "landing"})
         if mine:
             try:
@@ -195,7 +192,7 @@ def _begin(project: Project, ledger: Ledger, wish: Wish) -> None:
         raise RunRefused(f"there is no branch {name!r} to land on", hint=f"make it first: git branch {name}")
     if wish.base is None or tip == wish.base or ledger.state.waiting() or ledger.state.landing is not None:
         return
-    if tip is None or (objects.is_ancestor(tip, wish.base) and not follow.checkouts(project.repository, wish.target)):
+    if tip is None or (objects.is_ancestor(tip, wish.base) and not project.site(wish.target).checkouts()):
         with suppress(RefMoved):  # another run began it in this moment
             objects.advance(wish.target, tip, wish.base)
 

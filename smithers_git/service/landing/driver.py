@@ -6,7 +6,6 @@ and the compare-and-swap of the target keeps truth even if it were not.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from smithers_git.core.landing.entry import shown
 from smithers_git.core.landing.plan import plan
 from smithers_git.core.landing.state import BREAKS, QueueState
 from smithers_git.core.landing.view import Check, Plan
-from smithers_git.edge.git import follow, hooks
-from smithers_git.edge.git.objects import Objects
+from smithers_git.edge.git import hooks
 from smithers_git.errors import RefMoved
+from smithers_git.service.crew import Crew
 from smithers_git.service.landing import home
 from smithers_git.service.landing.candidates import Candidates
 from smithers_git.service.landing.line import open_ledger
-from smithers_git.service.lanes import GateOutcome, Lanes
+from smithers_git.service.lanes import GateOutcome
 from smithers_git.service.project import Project
 
 POLL: Final = 0.1
@@ -39,6 +38,9 @@ class _Hooked:
     entry: str
     commit: str
     outcome: hooks.HookOutcome
+
+
+_Back = tuple[Check, GateOutcome] | _Hooked
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,15 @@ class Driver:
         self.project = project
         self.target = target
         self.note = note
-        self.objects = Objects(project.repository.common_dir)  # of this thread: libgit2 is not shared between threads
+        self.objects = project.apart().objects  # of this thread: libgit2 is not shared between threads
         self.ledger = open_ledger(project, target, self.objects)
         self.candidates = Candidates(project, self.objects, target)
-        self.lanes = Lanes(project)
+        self.site = self.candidates.site
+        self.lanes = self.site.lanes()
         self._flying: dict[Check, threading.Event] = {}
         self._hooking: tuple[str, threading.Event] | None = None
-        self._results: queue.SimpleQueue[tuple[Check, GateOutcome] | _Hooked] = queue.SimpleQueue()
-        self._back: list[tuple[Check, GateOutcome] | _Hooked] = []
+        self._crew: Crew[_Back] = project.crew()
+        self._back: list[_Back] = []
         """Results that no frame holds yet."""
         self._obstacle: _Obstacle | None = None
         """Looked for anew by each `drive`."""
@@ -151,39 +154,38 @@ class Driver:
         cancel = self._flying[check] = threading.Event()
         commit = self.candidates.commit_of(check.tree)
 
-        def work() -> None:
+        def work() -> _Back:
             try:
                 found = self.lanes.verify(check.tree, commit, check.gate, cancel)
             except Exception as error:  # noqa: BLE001 - a gate that brings nothing back would be waited for for ever
                 found = GateOutcome("broken", None, 0.0, "", f"{type(error).__name__}: {error}")
-            self._results.put((check, found))
+            return check, found
 
-        threading.Thread(target=work, name="smithers gate", daemon=True).start()
+        self._crew.begin("smithers gate", work)
 
     def _hook(self, entry: str, before: str, commit: str) -> None:
         cancel = threading.Event()
         self._hooking = (commit, cancel)
         style = self.ledger.state.entries[entry].entry.style
 
-        def work() -> None:
+        def work() -> _Back:
             try:
                 found = self.lanes.hooks(before, commit, style, cancel)
             except Exception as error:  # noqa: BLE001 - as for a gate
                 found = hooks.HookOutcome(False, "", f"{type(error).__name__}: {error}", broken=True)
-            self._results.put(_Hooked(entry, commit, found))
+            return _Hooked(entry, commit, found)
 
-        threading.Thread(target=work, name="smithers hooks", daemon=True).start()
+        self._crew.begin("smithers hooks", work)
 
     def _wait(self) -> None:
-        try:
-            self._back.append(self._results.get(timeout=POLL))
-        except queue.Empty:
-            return
+        found = self._crew.take(POLL)
+        if found is not None:
+            self._back.append(found)
 
     def _take_back(self) -> None:
         """Write what gates and hooks said. It stays in `_back` until a frame holds it."""
-        while not self._results.empty():
-            self._back.append(self._results.get())
+        while (found := self._crew.take(0)) is not None:
+            self._back.append(found)
         if not self._back:
             return
         now = self.project.clock.now()
@@ -248,12 +250,12 @@ class Driver:
         self._obstacle = self._look(before, commit)
         if self._obstacle is not None:
             return
-        paths = tuple(str(one.path) for one in follow.checkouts(self.project.repository, self.target))
-        begun = ev.LandingBegun(entry=entry, before=before, commit=commit, trees=made.trees, follow=paths)
+        places = self.site.checkouts()
+        begun = ev.LandingBegun(entry=entry, before=before, commit=commit, trees=made.trees, follow=places)
         home.land(self.project, self.ledger, self.candidates.merger, begun)
 
     def _look(self, before: str, commit: str) -> _Obstacle | None:
-        why = home.obstacle(self.project, self.target, before, commit)
+        why = self.site.obstacle(before, commit)
         return None if why is None else _Obstacle(before, commit, why)
 
     def _already(self, contained: Sequence[str], tip: str) -> bool:
@@ -270,8 +272,8 @@ class Driver:
         if self._hooking is not None:
             self._hooking[1].set()
         while self._flying or self._hooking is not None:
-            result = self._back.pop() if self._back else self._results.get()
+            result = self._back.pop() if self._back else self._crew.take(None)
             if isinstance(result, _Hooked):
                 self._hooking = None
-            else:
+            elif result is not None:
                 self._flying.pop(result[0], None)

@@ -1,4 +1,4 @@
-"""The moves that bring a tested commit home: message, obstacles, the move of the target, its receipt.
+"""The moves that bring a tested commit home: message, the move of the target, its receipt.
 
 The move of the target's ref is the only point at which something has landed. Before it stands a frame that says what
 is about to happen; a process that dies in between leaves that frame, and whoever comes next reads from the target
@@ -15,7 +15,6 @@ from smithers_git.core import codec, commit_message, receipt
 from smithers_git.core.landing import events as ev
 from smithers_git.core.landing.entry import Entry
 from smithers_git.core.receipt import Receipt
-from smithers_git.edge.git import clearance, follow
 from smithers_git.edge.git.merge import Candidate, Merger
 from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import GitError, RefMoved
@@ -36,15 +35,6 @@ def message(entry: Entry, tree: str, original: str | None) -> str:
     return commit_message.with_trailers(text, [*rows, (commit_message.ENTRY, entry.id), (commit_message.TREE, tree)])
 
 
-def obstacle(project: Project, target: str, old: str, new: str) -> str | None:
-    """Why the target cannot be moved now: a worktree that has it checked out could not follow. None: nothing."""
-    for checkout in follow.checkouts(project.repository, target):
-        why = clearance.obstacle(checkout, old, new)
-        if why is not None:
-            return f"{target.removeprefix('refs/heads/')} is checked out in {checkout.path}, and {why}"
-    return None
-
-
 def land(project: Project, ledger: Ledger, merger: Merger, begun: ev.LandingBegun) -> None:
     """Move the target to the commit that was verified; RefMoved when somebody else moved it first."""
     entry = ledger.state.entries[begun.entry].entry
@@ -59,7 +49,7 @@ def land(project: Project, ledger: Ledger, merger: Merger, begun: ev.LandingBegu
     ledger.commit()
     title = f"smithers: landed {entry.name}"
     try:
-        follow.move(project.repository, ledger.target, begun.before, begun.commit, title)
+        project.site(ledger.target).move(begun.before, begun.commit, title)
     except RefMoved:
         ledger.add(ev.LandingVoid(entry=entry.id, reason="the target was moved by somebody else"), project.clock.now())
         ledger.commit()
@@ -78,12 +68,9 @@ def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None
         ledger.commit()
         return
     down = reboot.went_down(project, ledger.state.begun)
-    for checkout in follow.checkouts(project.repository, ledger.target):
-        if down:
-            follow.take_up(checkout, begun.before, begun.commit)
-        why = follow.follow(checkout, begun.before, begun.commit) if tip == begun.commit else None
-        if why is not None:
-            note(f"{checkout.path} did not follow: {why}")
+    site = project.site(ledger.target)
+    for text in site.follow(begun.before, begun.commit, moved=tip == begun.commit, down=down):
+        note(text)
     written = _receipts(ledger, begun, now)
     landed = ev.EntryLanded(
         entry=begun.entry,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -186,7 +184,7 @@ def record(ledger: Ledger, clock: Clock, decide: Callable[[Ledger], Sequence[Que
         except RefMoved:
             if attempt == _TRIES - 1:
                 raise
-            threading.Event().wait(random.uniform(0.002, 0.02) * min(attempt + 1, 10))
+            clock.sleep((0.002 + 0.018 * clock.jitter()) * min(attempt + 1, 10))
             ledger.reload()
             continue
         return

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from smithers_git.core.landing.plan import plan
 from smithers_git.core.landing.state import EntryState, QueueState
 from smithers_git.core.landing.view import Plan
 from smithers_git.edge.git.objects import Objects
-from smithers_git.edge.lock import FileLock, is_held
+from smithers_git.edge.lock import is_held
 from smithers_git.errors import StorageError
 from smithers_git.names import QUEUE
-from smithers_git.service.landing import home
 from smithers_git.service.landing.candidates import Candidates
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
@@ -38,8 +36,8 @@ class Line:
 def look(project: Project, target: str) -> Line:
     """The queue of a target with each entry's place; candidates are made in memory, no gate runs."""
     ledger = open_ledger(project, target)
-    lock = lock_path(project, target)
-    driver = FileLock(lock).holder() if is_held(lock) else None
+    lock = project.site(target).lock()
+    driver = lock.holder() if is_held(lock.path) else None
     if not ledger.state.waiting():
         return Line(ledger.state, Plan(), driver)
     candidates = Candidates(project, project.objects, target)
@@ -49,7 +47,7 @@ def look(project: Project, target: str) -> Line:
         for onto, entry in now.merge:
             candidates.make(onto, ledger.state.entries[entry])
         if now.land is not None and blocked is None:
-            blocked = home.obstacle(project, target, *now.land[1:])
+            blocked = candidates.site.obstacle(*now.land[1:])
         if not now.merge and (now.land is None or blocked is None):
             return Line(ledger.state, now, driver)
 
@@ -102,8 +100,3 @@ def open_ledger(project: Project, target: str, objects: Objects | None = None) -
         project.state_dir / "queue" / f"{name}.json",
         project.redactor,
     )
-
-
-def lock_path(project: Project, target: str) -> Path:
-    """The lock that whoever drives the queue holds."""
-    return project.state_dir / "locks" / "queue" / f"{target.removeprefix('refs/heads/')}.lock"

@@ -10,9 +10,9 @@ from smithers_git.core.landing.state import QueueState
 from smithers_git.core.nodes import Command
 from smithers_git.core.queue_nodes import Style
 from smithers_git.core.state import State
-from smithers_git.edge.git import follow, hooks
+from smithers_git.edge.git import hooks
 from smithers_git.edge.git.diff import diff_stat, titles
-from smithers_git.edge.git.merge import Candidate, Merger
+from smithers_git.edge.git.merge import Candidate
 from smithers_git.errors import RunNotFound, RunRefused, UsageError
 from smithers_git.names import MAIN
 from smithers_git.service import runs
@@ -151,7 +151,8 @@ def preview(project: Project, asked: Wish) -> Preview:
     objects, entry = project.objects, asked.entry
     tip = objects.ref(asked.target)
     assert tip is not None
-    merger = Merger(project.repository, objects, commit_message.is_snapshot)
+    site = project.site(asked.target)
+    merger = site.merger(objects)
     base = merger.base(tip, entry.head) or tip
     found = Preview(
         target=asked.target,
@@ -171,8 +172,8 @@ def preview(project: Project, asked: Wish) -> Preview:
     )
     if isinstance(made, Candidate):
         found.commit = made.commit
-        found.obstacle = home.obstacle(project, asked.target, tip, made.commit)
-        found.follows = [str(one.path) for one in follow.checkouts(project.repository, asked.target)]
+        found.obstacle = site.obstacle(tip, made.commit)
+        found.follows = list(site.checkouts())
     else:
         found.conflict = made.text
     return found

@@ -38,7 +38,7 @@ def _landing(desk: Desk, wish: Wish, ticket: Ticket) -> Landing | None:
     if state.status == "landed":
         return Landing(landed=True, entry=wish.entry.id, onto=branch, commit=state.commit)
     said = state.message or ""
-    text = evidence(desk.project, wish.target, state)
+    text = evidence(desk.project.apart(), wish.target, state)  # git is not shared between threads
     return Landing(
         landed=False,
         entry=wish.entry.id,

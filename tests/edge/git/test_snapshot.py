@@ -218,6 +218,15 @@ def test_a_large_file_in_a_commit_of_the_agent_is_refused_unless_the_user_has_it
     assert git(tree.path, "rev-parse", "HEAD") == own, "nothing that the agent wrote is touched"
 
 
+def test_a_branch_of_others_that_points_nowhere_stops_no_snapshot(repo, tree, base):
+    """What a `git gc --prune=now` beside an engine leaves, when that is killed before it writes its commit again."""
+    (repo / ".git/refs/heads/smithers/other").mkdir(parents=True)
+    (repo / ".git/refs/heads/smithers/other/main").write_text("1" * 40 + "\n")
+    repos.commit(tree.path, {"by-agent": "1"})
+    saved = snapshot(tree, base, "saved", BRANCH, limit=1000)
+    assert git(tree.path, "show", f"{saved.commit}:by-agent") == "1"
+
+
 def test_a_large_file_behind_a_filter_is_saved_as_what_the_filter_makes(tree, base):
     git(tree.path, "config", "filter.lfs.clean", "sh -c 'cat >/dev/null; echo pointer'")
     repos.write(tree.path, {".gitattributes": "*.bin filter=lfs -text\n", "big.bin": bytes(2000)})

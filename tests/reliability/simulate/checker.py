@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kit.memory_git import MemoryObjects
+from reliability.simulate.queues import HEADS, Queues
 from reliability.simulate.rules import Violation, early, legal
 
 from smithers_git.core import codec
@@ -16,7 +17,7 @@ from smithers_git.core import events as ev
 from smithers_git.core.codec import FrameData
 from smithers_git.core.state import State, apply
 from smithers_git.edge.git.objects import TREE, Entry
-from smithers_git.names import REWOUND, RUNS, TaskKey, run_ref
+from smithers_git.names import QUEUE, REWOUND, RUNS, TaskKey, run_ref
 
 if TYPE_CHECKING:
     from reliability.simulate.world import Process, World
@@ -40,6 +41,7 @@ class Checker:
         self._world = world
         self._objects = MemoryObjects(world.store)
         self.lines: dict[str, Line] = {}
+        self.queues = Queues(world)
         self.acked: set[str] = set()
         """Frames that somebody was told of."""
         self.ran: set[tuple[str, TaskKey, int]] = set()
@@ -62,6 +64,10 @@ class Checker:
             if old is not None:
                 raise Violation(f"P9: the tail {name} was overwritten")
             return
+        if name.startswith(QUEUE):
+            self.queues.wrote(process, name, new)
+        elif name.startswith(HEADS):
+            self.queues.moved(process, name, new)
         if not name.startswith(RUNS):
             return
         run = name.removeprefix(RUNS)
@@ -77,6 +83,11 @@ class Checker:
             raise Violation(f"P2: {name} was moved to {new[:8]}, which is not one frame further and no frame of it")
         if new != old and old not in self._tails(run):
             raise Violation(f"P1: the frames of {run} up to {str(old)[:8]} were left and nothing keeps them")
+        for _, data in line.frames[commits.index(new) + 1 :]:  # the numbers of their attempts are free again
+            begun = [event for event in data.events if isinstance(event, ev.TaskStarted)]
+            gone = {(run, TaskKey(one.node, one.iteration), one.attempt) for one in begun}
+            self.ran -= gone
+            self._started -= gone
         line.frames = line.frames[: commits.index(new) + 1]
         line.state = self._fold(line.frames)
         self._world.tell(process, f"rewound {run} to frame {line.state.number}")
@@ -142,7 +153,7 @@ class Checker:
         """A program is started for an attempt."""
         if (run, key, attempt) not in self._started:
             raise Violation(f"P1: the program of {key}, attempt {attempt}, runs, and no frame says that it was started")
-        if (run, key, attempt) in self.ran:
+        if (run, key, attempt) in self.ran and not process.robbed:  # after a rewind its number may be used again
             raise Violation(f"P3: the program of {key}, attempt {attempt}, runs a second time")
         self.ran.add((run, key, attempt))
 
@@ -170,7 +181,8 @@ class Checker:
 
     def left(self, process: Process, state: State) -> None:
         """An engine has let go of a run and said how it stands."""
-        if state.running and not self._world.robbed and state.end is None:
+        mine = self._world.drove.get(state.run) is process  # else a quicker one goes on with it
+        if state.running and mine and not self._world.robbed and state.end is None:
             raise Violation(f"{process.name} left {state.run} while {', '.join(map(str, state.running))} was running")
 
     # -- at the end
@@ -184,6 +196,7 @@ class Checker:
             if commit not in reached:
                 raise Violation(f"P1: frame {commit[:8]}, of which somebody was told, is gone")
         self._bytes()
+        self.queues.finally_()
 
     def _whole(self, run: str, line: Line) -> None:
         tip = self._world.store.refs[run_ref(run)]

@@ -12,6 +12,7 @@ from reliability.simulate.scenario import Scenario, Spec
 
 from smithers_git.core.failure_nodes import Saga, Step, TryCatchFinally
 from smithers_git.core.nodes import Approval, Branch, Loop, NeedsApproval, Node, Parallel, Sequence, Task, Worktree
+from smithers_git.core.queue_nodes import Land, MergeQueue
 from smithers_git.core.wait_nodes import HumanTask, Signal, Timer
 from smithers_git.core.workflow import Context, NoInput, Workflow
 from smithers_git.names import identifier
@@ -30,16 +31,45 @@ class Anything(BaseModel):
     """The output of any node."""
 
 
-def source_of(scenario: Scenario) -> Source:
+def source_of(scenario: Scenario, run: str) -> Source:
     """The workflow of a scenario, as if it had been loaded from a file."""
     kinds = {leaf.id: leaf.kind for leaf in scenario.root.leaves()}
+    if scenario.landings is not None:
+        return _source(lambda _ctx: _queue_of(scenario.root, scenario.landings.target, run, kinds))
 
     def render(ctx: Context[NoInput]) -> Node | None:
         return _node(scenario.root, ctx, kinds)
 
+    return _source(render)
+
+
+def _source(render: Callable[[Context[NoInput]], Node | None]) -> Source:
     return Source(
         Location("simulated", FOLDER, "workflow.py", whole=True), Workflow(render, NoInput, "simulated"), FILES
     )
+
+
+def _queue_of(root: Spec, target: str | None, run: str, kinds: dict[str, str]) -> Node:
+    """A merge queue of worktrees, and perhaps something behind it."""
+    queue, *after = root.children
+    options = queue.options
+    called = (lambda tree: f"{run}:{tree}") if options["names"] == "run" else (lambda tree: tree)
+    trees = []
+    for tree in queue.children:
+        *work, land = tree.children
+        said = land.options
+        home = Land(
+            land.id,
+            name=called(tree.id),
+            depends_on=[called(one) for one in said["depends"]],
+            priority=said["priority"],
+            ticket=called(tree.id) if said["ticket"] else None,
+            check=said["check"],
+            continue_on_fail=said["continue_on_fail"],
+        )
+        trees.append(Worktree(tree.id, *(_task(leaf, kinds) for leaf in work), home))
+    gates, style = options["gates"], options["style"]
+    return Sequence(MergeQueue(*trees, onto=target, gates=gates, style=style), *(_task(leaf, kinds) for leaf in after))
 
 
 def _node(spec: Spec, ctx: Context[Any], kinds: dict[str, str]) -> Node:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kit.memory_git import MemoryObjects
 from reliability.simulate import flow
 from reliability.simulate.baton import FOREVER
+from reliability.simulate.landing import ADA, SimCondition, SimSite
 
 from smithers_git.core.codec import Owner
 from smithers_git.core.redact import Redactor
@@ -27,9 +28,10 @@ from smithers_git.service.source import Source
 if TYPE_CHECKING:
     from reliability.simulate.world import Process, World
 
-ADA = "Ada <ada@example.test>"
 POLL = 0.1
 """What an engine waits at most before it looks again: see `smithers_git.service.engine`."""
+_OF_QUEUES = ("smithers gate", "smithers hooks")
+"""Work of a crew whose results are no attempts."""
 _SETTINGS = Settings.model_validate({"disk": {"floor": "0"}})
 _REDACTOR = Redactor()
 _REPOSITORY = Repository(flow.FOLDER, flow.FOLDER / ".git", flow.FOLDER / ".git", None, "refs/heads/main")
@@ -70,10 +72,19 @@ class SimProject(Project):
         return self.process.world.owner(run) is not None
 
     def source(self, run: str, state: Any, files: Any) -> Source:
-        return self.process.world.source
+        return self.process.world.source(run)
 
     def crew(self) -> Any:
         return SimCrew(self.process)
+
+    def background(self, name: str, work: Callable[[], None]) -> None:
+        self.process.begin(name, work)
+
+    def condition(self) -> Any:
+        return SimCondition(self.process)
+
+    def site(self, target: str) -> Any:
+        return SimSite(self, target)
 
     def run_program(self, launch: Any, on_output: Any, cancel: Any, on_start: Any = None) -> Exit:
         return self.process.world.programs.run(self.process, launch, on_output, cancel)
@@ -139,7 +150,7 @@ class SimLock:
         world = self._process.world
         if world.owner(self._run) is not None:
             return False
-        world.locks[self._run] = self._process
+        world.locks[self._run] = world.drove[self._run] = self._process
         self._mine = True
         return True
 
@@ -265,7 +276,7 @@ class SimCrew:
 
     def begin(self, name: str, work: Callable[[], Result]) -> None:
         world = self._process.world
-        hazard = world.next_hazard()
+        hazard = None if name in _OF_QUEUES else world.next_hazard()
 
         def make() -> None:
             result = work()
@@ -295,6 +306,8 @@ class SimCrew:
         if wait is not None:
             due = process.due() if wait >= POLL else None
             until = world.now + wait if wait < POLL else FOREVER if due is None else due
+            if process.waits_to_land():
+                until = min(until, world.now + 1.0)
         process.park(max(until, world.now + 0.001), lambda: bool(self._back) or world.version != seen or process.told)
         process.told = False
 
@@ -332,6 +345,10 @@ class Programs:
         if end == "exit":
             return self._exit(1)
         files.pop(half, None)
+        if world.scenario.landings is not None:
+            name = f"{run}.{key}"
+            if options["shares"]:
+                files["shared"] = name.encode()
         files[name] = f"made by {key}".encode()
         return self._exit(0)
 

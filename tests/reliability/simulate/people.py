@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from reliability.simulate.outside import ADA, SimProject
+from reliability.simulate.landing import ADA
+from reliability.simulate.outside import SimProject
+from reliability.simulate.rules import Violation
 from reliability.simulate.scenario import Deed
+from reliability.simulate.world import RUN
 
+from smithers_git.core.landing.state import EntryState
 from smithers_git.core.state import State
+from smithers_git.edge.git.merge import Candidate
+from smithers_git.edge.git.objects import BLOB, Entry
 from smithers_git.errors import RunRefused, SmithersError
 from smithers_git.names import TaskKey
 from smithers_git.service import approvals, control, travel, waits
+from smithers_git.service.landing import acts
+from smithers_git.service.landing.driver import Driver
+from smithers_git.service.landing.line import open_ledger
 
 if TYPE_CHECKING:
     from reliability.simulate.world import World
@@ -23,6 +32,7 @@ class People:
     def __init__(self, world: World) -> None:
         self._world = world
         self._count = 0
+        world.race = lambda: self.do("push", lambda project: _push(project, RUN, self._count), RUN)
         for deed in world.scenario.deeds:
             world.at(deed.at, lambda deed=deed: self._come(deed))
 
@@ -55,6 +65,16 @@ class People:
 
     # -- what is their duty
 
+    def clear(self) -> None:
+        """Have somebody look after the merge queue."""
+        if self._world.checker.queues.states:
+            self.do("clear the queue", _clear, RUN)
+
+    def give_up(self, run: str) -> None:
+        """Have somebody cancel a run."""
+        self.do(f"give up {run}", lambda project: _cancel(project, run, 0), run)
+        self._world.engine(run)
+
     def attend(self, run: str) -> bool:
         """Do everything that a run waits for from people; says whether there was anything."""
         state, world = self._world.checker.lines[run].state, self._world
@@ -79,6 +99,30 @@ class People:
                 self.do("signal", lambda project: _signal(project, run, 4), run)
             found = True
         return found
+
+
+def _clear(project: SimProject) -> bool:
+    """Let everything go on that is held, drive the queue to where it stops, and take out what cannot go on."""
+    target = _target(project)
+    state = open_ledger(project, target).state
+    if state.held is not None:
+        acts.act(project, [target], acts.Act("resume", None, ADA))
+    for one in state.waiting():
+        if one.held is not None:
+            acts.act(project, [target], acts.Act("resume", one.entry.id, ADA))
+    lock = project.site(target).lock()
+    if not lock.try_acquire():
+        raise RunRefused("somebody drives it", hint="")
+    try:
+        driver = Driver(project, target, lambda _text: None)
+        driver.drive(lambda _state: False)
+    finally:
+        lock.release()
+    for place in driver.plan.line:
+        if not place.blocker:
+            raise Violation(f"I5: {place.entry} waits, and nobody says for what ({place.status})")
+        acts.act(project, [target], acts.Act("eject", place.entry, ADA))
+    return False
 
 
 def _decide(project: SimProject, run: str, key: TaskKey, *, approved: bool) -> bool:
@@ -166,7 +210,73 @@ def _retry(project: SimProject, run: str, pick: int) -> bool:
     return True
 
 
+def _push(project: SimProject, run: str, pick: int) -> bool:
+    """Somebody else's commit on the branch that is landed on."""
+    objects, target = project.objects, _target(project)
+    tip = objects.ref(target)
+    if tip is None:
+        raise RunRefused("there is no such branch yet", hint="")
+    files = objects.read_tree(objects.read_commit(tip).tree)
+    files[f"theirs-{pick}"] = Entry(BLOB, objects.write_blob(f"by {project.process.name}".encode()))
+    commit = objects.write_commit(objects.write_tree(files), [tip], "theirs\n", int(project.clock.now()))
+    objects.advance(target, tip, commit)
+    return False
+
+
+def _merge(project: SimProject, run: str, pick: int) -> bool:
+    """A person merges by hand what waits to land."""
+    one, target = _waiting(project, pick), _target(project)
+    tip = project.objects.ref(target)
+    made = (
+        project.site(target)
+        .merger(project.objects)
+        .candidate(tip, one.entry.head, "merge", lambda _tree, _text: "by hand", int(project.clock.now()))
+    )
+    if not isinstance(made, Candidate) or not made.trees:
+        raise RunRefused("it cannot be merged", hint="")
+    project.objects.advance(target, tip, made.commit)
+    return False
+
+
+def _move(project: SimProject, run: str, pick: int) -> bool:
+    """A person commits to a branch that waits to land."""
+    one, objects = _waiting(project, pick), project.objects
+    commit = objects.write_commit(
+        objects.read_commit(one.entry.head).tree, [one.entry.head], "more\n", int(project.clock.now())
+    )
+    project.process.step("write", "branch")
+    project.process.world.store.refs[str(one.entry.branch)] = commit
+    return False
+
+
+def _act(action: str) -> Callable[[SimProject, str, int], bool]:
+    def do(project: SimProject, run: str, pick: int) -> bool:
+        whole = action != "eject" and pick % 2 == 0
+        entry = None if whole else _waiting(project, pick).entry.id
+        acts.act(project, [_target(project)], acts.Act(action, entry, ADA))
+        return False
+
+    return do
+
+
+def _target(project: SimProject) -> str:
+    return f"refs/heads/{project.process.world.landings.target or project.settings.landing.branch}"
+
+
+def _waiting(project: SimProject, pick: int) -> EntryState:
+    found = open_ledger(project, _target(project)).state.waiting()
+    if not found:
+        raise RunRefused("nothing waits to land", hint="")
+    return found[pick % len(found)]
+
+
 _DEEDS: dict[str, Callable[[SimProject, str, int], bool]] = {
+    "push": _push,
+    "merge": _merge,
+    "move": _move,
+    "hold": _act("hold"),
+    "let": _act("resume"),
+    "eject": _act("eject"),
     "approve": _judge(True),
     "deny": _judge(False),
     "answer": _some_answer,

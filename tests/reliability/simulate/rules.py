@@ -12,8 +12,8 @@ from smithers_git.core.state import State
 from smithers_git.names import TaskKey
 
 
-class Violation(AssertionError):
-    """A promise does not hold."""
+class Violation(BaseException):
+    """A promise does not hold. No `except Exception` of the code that is tried may take it for an error of its own."""
 
 
 Tasks = Mapping[str, Spec]
@@ -57,8 +57,9 @@ def _started(event: ev.TaskStarted, state: State, tasks: Tasks) -> str | None:
         return f"attempt {event.attempt} of {key} comes behind attempt {known.attempt}"
     if state.cancel_requested is not None or state.pause_requested or state.parked is not None:
         return f"{key} starts in a run that is to stop"
-    if len(state.running) >= state.max_concurrency:
-        return f"{key} starts as number {len(state.running) + 1} of at most {state.max_concurrency}"
+    working = [one for one in state.running if tasks[one.node].kind != "land"]  # who waits to land, does not count
+    if len(working) >= state.max_concurrency and tasks[key.node].kind != "land":
+        return f"{key} starts as number {len(working) + 1} of at most {state.max_concurrency}"
     return None
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 GROUPS = ("sequence", "parallel", "loop", "branch", "worktree", "saga", "try")
+NESTED = (*GROUPS, "queue")
 WAITS = ("approval", "question", "signal", "timer")
 
 
@@ -21,7 +22,7 @@ class Spec:
     options: dict[str, Any] = field(default_factory=dict)
 
     def leaves(self) -> Iterator[Spec]:
-        if self.kind not in GROUPS:
+        if self.kind not in NESTED:
             yield self
         for child in self.children:
             yield from child.leaves()
@@ -68,6 +69,35 @@ class Hazard:
 
 
 @dataclass(frozen=True)
+class Landings:
+    """Several runs of the workflow land on one branch."""
+
+    target: str | None = None
+    """None: the integration branch of the settings."""
+    runs: int = 1
+    lanes: int = 2
+    """Gates at once."""
+    takes: tuple[float, ...] = (1.0,)
+    """Virtual seconds of the gates, in turn."""
+    bad: tuple[tuple[str, ...], ...] = ()
+    """A tree that holds all files of one of these is red; at one gate only, where `gate:NAME` is among them."""
+    odd: Mapping[int, str] = field(default_factory=dict)
+    """What happens to the n-th gate of all. flake: it says the opposite · break: it is ended from outside."""
+    races: tuple[int, ...] = ()
+    """Landings at which somebody else pushes just before the branch is moved."""
+    hooked: bool = False
+    """The user has hooks."""
+    refused: tuple[str, ...] = ()
+    """Files that they say no to."""
+    blocked: tuple[float, float] = (0.0, 0.0)
+    """Virtual seconds between which a checkout of the branch has changes."""
+
+    def is_red(self, names: set[str], gate: str) -> bool:
+        there = names | {f"gate:{gate}"}
+        return any(there.issuperset(bad) for bad in self.bad)
+
+
+@dataclass(frozen=True)
 class Scenario:
     seed: int
     steady: bool
@@ -80,20 +110,23 @@ class Scenario:
     hazards: tuple[Hazard, ...] = ()
     jumps: tuple[tuple[float, float], ...] = ()
     """(virtual seconds, by how many the wall clock jumps)."""
+    landings: Landings | None = None
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}{' (steady)' * self.steady}, at most {self.max_concurrency} at once"]
         lines += self.root.lines(1)
         for name in ("deeds", "faults", "hazards", "jumps"):
             lines += [f"  {name[:-1]}: {one}" for one in getattr(self, name)]
+        if self.landings is not None:
+            lines.append(f"  {self.landings}")
         return "\n".join(lines)
 
 
-def draw(seed: int) -> Scenario:
-    """The scenario of a seed: the same on every machine, and in every process."""
+def ordinary(seed: int) -> Scenario:
+    """The scenario of a seed without a merge queue."""
     chance = random.Random(seed)
     steady = seed % 3 == 0
-    root = _Drawer(chance, steady).root()
+    root = Drawer(chance, steady).root()
     deeds: list[Deed] = []
     if not steady:
         kinds = (
@@ -119,13 +152,13 @@ def draw(seed: int) -> Scenario:
         chance.choice((1, 2, 4, 4)),
         driven_here=chance.random() < 0.9,
         deeds=tuple(sorted(deeds, key=lambda deed: deed.at)),
-        faults=_faults(chance),
-        hazards=_hazards(chance),
-        jumps=_jumps(chance),
+        faults=faults(chance),
+        hazards=hazards(chance),
+        jumps=jumps(chance),
     )
 
 
-def _faults(chance: random.Random) -> tuple[Fault, ...]:
+def faults(chance: random.Random) -> tuple[Fault, ...]:
     kinds, weights = ("switch", "kill", "stall", "rob", "full"), (6, 4, 2, 2, 1)
     found, step = [], 0
     gap = chance.choice((15, 40, 120))
@@ -135,7 +168,7 @@ def _faults(chance: random.Random) -> tuple[Fault, ...]:
     return tuple(found)
 
 
-def _hazards(chance: random.Random) -> tuple[Hazard, ...]:
+def hazards(chance: random.Random) -> tuple[Hazard, ...]:
     numbers = sorted(chance.sample(range(12), chance.randrange(4)))
     return tuple(
         Hazard(number, chance.choice(("twice", "twice", "late", "lost")), round(chance.expovariate(1 / 4), 2))
@@ -143,14 +176,16 @@ def _hazards(chance: random.Random) -> tuple[Hazard, ...]:
     )
 
 
-def _jumps(chance: random.Random) -> tuple[tuple[float, float], ...]:
+def jumps(chance: random.Random) -> tuple[tuple[float, float], ...]:
     if chance.random() > 0.25:
         return ()
     return ((round(chance.uniform(0, 20), 2), chance.choice((-3600.0, -5.0, 5.0, 60.0, 86400.0))),)
 
 
 @dataclass
-class _Drawer:
+class Drawer:
+    """Draws nodes of a workflow."""
+
     chance: random.Random
     steady: bool
     count: int = 0
@@ -276,4 +311,4 @@ class _Drawer:
         return spec
 
 
-setattr(_Drawer, "try", _Drawer.try_)  # a kind is called as in a workflow, and `try` cannot be the name of a method
+setattr(Drawer, "try", Drawer.try_)  # a kind is called as in a workflow, and `try` cannot be the name of a method

@@ -1,17 +1,18 @@
 """One seed, played to its end.
 
 What is real: `core` (decide, apply, retry, the codec …) and, of `service`, engine, drive, dispatch, perform, outcome,
-frames, append, render, recover, approvals, waits, control, travel, archive, live. They run as they are; nothing of them
-is written again here, and nothing is patched.
+frames, append, render, recover, approvals, waits, control, travel, archive, live, and all of `service.landing` but its
+`site`. They run as they are; nothing of them is written again here, and nothing is patched.
 
 What is simulated is their outside, reached through `Project`: git's objects and refs (`kit.memory_git`, which passes
-the conformance class of the real one), worktrees (a dict of files), programs (they write half a file, take their time
-and end as the scenario says), locks, the index (the real one's rows in a dict), the clock, chance, and people. Of
+the conformance class of the real one) and its merges (`kit.memory_merge`, compared with the real ones), worktrees (a
+dict of files), programs and gates (they take their time and end as the scenario says), hooks, locks, the index (the
+real one's rows in a dict), the clock, chance, and people. Of
 several processes exactly one runs at a time (`baton`), so a seed gives the same trace wherever and however often it is
 played. The local files of attempts (`service.live`) lie in a real folder.
 
-Not in it: agents and their talks, the merge queue (`kit.queue_model` explores its planner), subflows, and the journal
-through which an engine writes to a disk. Each has tests of its own.
+Not in it: agents and their talks, subflows, checkouts that follow a landing, and the journal through which an engine
+writes to a disk. Each has tests of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reliability.simulate.draws import draw
 from reliability.simulate.people import People
 from reliability.simulate.rules import Violation
-from reliability.simulate.scenario import Scenario, draw
+from reliability.simulate.scenario import Scenario
 from reliability.simulate.world import RUN, World
 
 from smithers_git.edge.index import row_of
@@ -34,6 +36,8 @@ _BUSY = 40.0
 """Virtual seconds of the first part, in which things go wrong."""
 _ROUNDS = 150
 """Engines and commands of the second part, after which a run counts as one that does not end."""
+_PATIENCE = 10
+"""Of them, after which people give up a run that waits for a landing which waits for what was refused."""
 _STALE = 12
 """Of them, without a new frame."""
 
@@ -110,15 +114,21 @@ def _liveness(world: World, people: People) -> None:
             break
         rounds, stale = rounds + 1, 0 if frames != world.checker.frames else stale + 1
         frames = world.checker.frames
+        if stale > 2 or rounds % 3 == 1:
+            people.clear()
         if rounds > _ROUNDS or stale > _STALE:
             raise Violation(f"I5: {', '.join(_stuck(world, run) for run in left)}")
         for run in left:
             state = world.checker.lines[run].state
             people.attend(run)
             world.now += world.until_due(state) or 0.0
-            if world.owner(run) is None:
+            if rounds > _PATIENCE and world.scenario.landings is not None:
+                people.give_up(run)
+            elif world.owner(run) is None:
                 revive = state.pause_requested or state.parked is not None or state.cancel_requested is not None
                 world.engine(run, revive=revive)
+    world.play(world.now + 400.0)
+    people.clear()
     world.play(world.now + 400.0)
 
 

@@ -14,7 +14,7 @@ from reliability.simulate.baton import FOREVER, Actor, Killed
 from reliability.simulate.checker import Checker
 from reliability.simulate.outside import Programs, SimProject
 from reliability.simulate.rules import Violation
-from reliability.simulate.scenario import Fault, Hazard, Scenario
+from reliability.simulate.scenario import Fault, Hazard, Landings, Scenario
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
@@ -23,12 +23,16 @@ from smithers_git.edge.index import Known, RunRow
 from smithers_git.errors import DiskFull, SmithersError
 from smithers_git.service.drive import Drive, Resume, go_through
 from smithers_git.service.frames import Chain
+from smithers_git.service.source import Source
 from smithers_git.service.watcher import Watcher
 
 RUN = "sim"
+RUNS = (RUN, "sim-2", "sim-3")
 BEGINNING = 1_700_000_000.0
 _DEED = 0.0002
 """Virtual seconds that one deed takes."""
+_QUEUE = "queue/"
+"""How the locks of queues begin."""
 _IDLE = 4000
 """Deeds of which none moves a ref, after which somebody turns in a circle."""
 
@@ -81,6 +85,11 @@ class Process:
     def sleep(self, seconds: float) -> None:
         self.park(self.world.now + seconds)
 
+    def waits_to_land(self) -> bool:
+        """Whether its engine has something in a merge queue: it then looks now and then whether that gets on."""
+        engine = self.drive.engine if self.drive else None
+        return engine is not None and "desk" in vars(engine.performer)
+
     def due(self) -> float | None:
         """The virtual moment at which something is due in the run that its engine drives."""
         engine = self.drive.engine if self.drive else None
@@ -101,7 +110,14 @@ class World:
         self.filled: dict[tuple[str, ...], str] = {}
         """The commit that each folder was last saved or laid out as."""
         self.locks: dict[str, Process] = {}
-        self.source = flow.source_of(scenario)
+        self.drove: dict[str, Process] = {}
+        """Who had each lock last."""
+        self._sources: dict[str, Source] = {}
+        self.landings = scenario.landings or Landings()
+        self.gates = self.moves = 0
+        """Gates, and moves of a branch, that merge queues have begun."""
+        self.race: Callable[[], None] = lambda: None
+        """Has somebody push."""
         self.checker = Checker(self)
         self.programs = Programs(self)
         self.pids = count(101)
@@ -122,6 +138,13 @@ class World:
         self._faults = list(scenario.faults)
         self.next_fault: float = self._faults[0].step if self._faults else FOREVER
         self._hazards = {hazard.number: hazard for hazard in scenario.hazards}
+
+    def source(self, run: str) -> Source:
+        """The workflow of a run; all runs have the same but for what their landings are called."""
+        name = run if self.scenario.landings is not None else RUN
+        if name not in self._sources:
+            self._sources[name] = flow.source_of(self.scenario, name)
+        return self._sources[name]
 
     def run_dir(self, run: str) -> Path:
         if run not in self._places:
@@ -206,7 +229,8 @@ class World:
                 if fault.what == "rob" and owner is process:
                     del self.locks[run]
                     process.robbed = self.robbed = True
-                    self.at(0.1, lambda run=run: self.engine(run))
+                    if not run.startswith(_QUEUE):
+                        self.at(0.1, lambda run=run: self.engine(run))
             process.sleep(fault.seconds)
         elif fault.what == "kill":
             self.kill(process)
@@ -226,12 +250,20 @@ class World:
         if not process.actors:
             self._bury(process)
 
+    def _exit(self, process: Process) -> None:
+        """The process ends by itself, and with it what it still does in the background."""
+        process.dead = True
+        for actor in process.actors:
+            actor.doomed = actor.doomed or actor is not self.actor
+
     def _bury(self, process: Process) -> None:
         if process.actors or process not in self.locks.values():
             return
         for run, owner in list(self.locks.items()):
             if owner is process:
                 del self.locks[run]
+                if run.startswith(_QUEUE):
+                    continue
                 self.at(0.5 + 3 * self.chance.random(), lambda run=run: self.engine(run))
 
     def calm_down(self) -> None:
@@ -289,6 +321,8 @@ class World:
         except SmithersError as error:
             self.tell(process, f"refused: {type(error).__name__}: {error.message}")
             return
+        finally:
+            self._exit(process)
         self.checker.left(process, state)
         self.tell(process, f"leaves {state.run}: {state.end or 'waits'}")
         if state.end is None and state.wake_at is not None and not state.pause_requested:
@@ -304,10 +338,18 @@ class World:
         tree = objects.write_tree({"README": Entry(BLOB, objects.write_blob(b"hello\n"))})
         base = objects.write_commit(tree, [], "first", int(BEGINNING))
         self.store.refs["refs/heads/main"] = base
+        self.checker.queues.begins("refs/heads/main", base)
+        for run in RUNS[: self.landings.runs]:
+            self._create(run, base)
+            self.engine(run)
+        for at, by in self.scenario.jumps:
+            self.at(at, lambda by=by: self._jump(by))
+
+    def _create(self, run: str, base: str) -> None:
         process = Process(self, "up")
-        chain = Chain(objects, RUN, SimProject(process).owner)
+        chain = Chain(MemoryObjects(self.store), run, SimProject(process).owner)
         created = ev.RunCreated(
-            run=RUN,
+            run=run,
             workflow="simulated",
             entry="workflow.py",
             input={},
@@ -315,13 +357,10 @@ class World:
             max_concurrency=self.scenario.max_concurrency,
         )
         chain.add(created, self.wall())
-        for path, data in self.source.files.items():
+        for path, data in self.source(run).files.items():
             chain.put(f"source/pack/{path}", data)
         chain.commit()
         self.checker.swapped(process, chain.ref)
-        self.engine(RUN)
-        for at, by in self.scenario.jumps:
-            self.at(at, lambda by=by: self._jump(by))
 
     def _jump(self, by: float) -> None:
         self.tell(None, f"the wall clock jumps by {by:g} s")

@@ -1,0 +1,111 @@
+"""Which scenario a seed is. A part of the seeds has a merge queue, on which several runs of one workflow land."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from reliability.simulate.scenario import (
+    Deed,
+    Drawer,
+    Landings,
+    Scenario,
+    Spec,
+    faults,
+    hazards,
+    jumps,
+    ordinary,
+)
+
+LANDING = 17
+"""One seed of so many has a merge queue: it takes as long as four others."""
+_DEEDS = {
+    "push": 3, "merge": 2, "move": 1, "hold": 2, "let": 2, "eject": 2, "cancel": 1, "pause": 1, "resume": 2,
+    "rewind": 2, "fork": 1, "retry": 1,
+}  # fmt: skip
+
+
+def draw(seed: int) -> Scenario:
+    """The scenario of a seed: the same on every machine, and in every process."""
+    return _landing(seed) if seed % LANDING == 5 else ordinary(seed)
+
+
+def _landing(seed: int) -> Scenario:
+    chance = random.Random(seed)
+    queue, runs = _queue(Drawer(chance, steady=False)), chance.choice((1, 2, 2, 3))
+    deeds = [
+        Deed(round(chance.uniform(0, 30), 2), what, chance.randrange(64), chance.random() < 0.2)
+        for what in chance.choices(list(_DEEDS), list(_DEEDS.values()), k=chance.randrange(6))
+    ]
+    return Scenario(
+        seed,
+        steady=False,
+        root=queue,
+        max_concurrency=chance.choice((2, 4, 4)),
+        driven_here=True,
+        deeds=tuple(sorted(deeds, key=lambda deed: deed.at)),
+        faults=faults(chance),
+        hazards=hazards(chance),
+        jumps=jumps(chance),
+        landings=_landings(chance, queue, runs),
+    )
+
+
+def _queue(drawer: Drawer) -> Spec:
+    """Worktrees side by side, each with work and a landing at its end."""
+    chance = drawer.chance
+    options: dict[str, Any] = {
+        "gates": chance.choice((("lint",), ("lint", "test"))),
+        "style": chance.choice(("merge", "merge", "rebase", "squash")),
+        "names": chance.choice(("run", "run", "shared")),
+    }
+    trees: list[Spec] = []
+    for _ in range(chance.randrange(1, 4)):
+        name = drawer.name()
+        work = tuple(_work(drawer) for _ in range(chance.choice((1, 1, 2))))
+        land = {
+            "check": chance.random() < 0.3,
+            "depends": tuple(tree.id for tree in trees if chance.random() < 0.3),
+            "priority": chance.choice((0, 0, 0, 1, 2)),
+            "ticket": chance.random() < 0.3,
+            "continue_on_fail": chance.random() < 0.5,
+        }
+        trees.append(Spec("worktree", name, (*work, Spec("land", f"{name}.land", options=land))))
+    queue = Spec("queue", drawer.name(), tuple(trees), options)
+    return Spec("sequence", "root", (queue, drawer.task("value")) if chance.random() < 0.5 else (queue,))
+
+
+def _work(drawer: Drawer) -> Spec:
+    chance = drawer.chance
+    options = {
+        "takes": tuple(chance.choice((0.1, 1.0, 1.0, 6.0)) for _ in range(2)),
+        "ends": chance.choice((("ok",), ("ok",), ("ok",), ("exit", "ok"))),
+        "retries": 2,
+        "gate": False,
+        "shares": chance.random() < 0.2,
+    }
+    return Spec("run", drawer.name(), options=options)
+
+
+def _landings(chance: random.Random, queue: Spec, runs: int) -> Landings:
+    names = ["sim", "sim-2", "sim-3"][:runs]
+    files = [f"{run}.{leaf.id}" for run in names for leaf in queue.leaves() if leaf.kind == "run"]
+    bad: list[tuple[str, ...]] = []
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        found = chance.sample(files, min(len(files), chance.choice((1, 2, 2))))
+        bad.append((*found, *(("gate:test",) if chance.random() < 0.3 else ())))
+    odd = {number: chance.choice(("flake", "break")) for number in chance.sample(range(12), chance.choice((0, 1, 3)))}
+    hooked = chance.random() < 0.3
+    begin = round(chance.uniform(0, 15), 2)
+    return Landings(
+        target=chance.choice(("main", "main", None)),
+        runs=runs,
+        lanes=chance.choice((1, 2, 3)),
+        takes=tuple(chance.choice((0.2, 1.0, 4.0, 12.0)) for _ in range(4)),
+        bad=tuple(bad),
+        odd=dict(sorted(odd.items())),
+        races=tuple(sorted(chance.sample(range(4), chance.choice((0, 0, 1, 2))))),
+        hooked=hooked,
+        refused=(chance.choice(files),) if hooked and chance.random() < 0.5 else (),
+        blocked=(begin, begin + 10.0) if chance.random() < 0.2 else (0.0, 0.0),
+    )
