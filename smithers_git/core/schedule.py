@@ -149,9 +149,11 @@ def decide(plan: Plan, state: State, now: float, hold: Hold | None = None) -> De
 
 def _withdraw(walk: _Walk) -> bool:
     """End what is still open and what the plan, as it is now, does not come to any more; whether there is such."""
-    decision = walk.decision
+    decision, still = walk.decision, walk.state.open_still()
+    if not still:  # the rule: each step looks
+        return False
     seen = {wait.key for wait in decision.waits} | {start.key for start in decision.start} | walk.state.running.keys()
-    left = sorted(walk.state.open_still() - seen)
+    left = sorted(still - seen)
     if left:
         decision.start.clear()
         decision.events += [ev.WaitEnded(node=one.node, iteration=one.iteration, reason="withdrawn") for one in left]
