@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit import queues, repos
@@ -13,6 +14,7 @@ from kit.runs import Smithers
 from smithers_git.core import codec, receipt
 from smithers_git.core.landing import events as ev
 from smithers_git.core.receipt import Pass, Receipt
+from smithers_git.edge.git import follow
 from smithers_git.service.landing.line import open_ledger
 from smithers_git.service.project import Project
 
@@ -187,6 +189,30 @@ def test_a_dirty_checkout_is_left_alone_and_the_message_says_what_to_type(smithe
     assert land(smithers, "fix")["landed"] is True
     assert (repo / "a.txt").read_text() == "my own edit\n"
     assert (repo / "new.txt").read_text() == "x\n"
+
+
+@pytest.mark.parametrize("again", ["fix", "other"])
+def test_a_checkout_that_could_not_follow_does_so_with_the_next_land(
+    smithers: Smithers, repo: Path, monkeypatch: pytest.MonkeyPatch, again: str
+):
+    branch(repo, "fix", {"a.txt": "changed\n"})
+    branch(repo, "other", {"b.txt": "new\n"})
+    move = follow.move
+
+    def meanwhile(*args: Any) -> None:
+        move(*args)
+        repos.write(repo, {"a.txt": "mine\n"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(follow, "move", meanwhile)
+        said = smithers("land", "fix", *GATE)
+    assert "did not follow: a.txt there is yours" in said.err
+    assert "has not followed" in smithers.json("land", "other", *GATE, "--dry-run", code=1)["obstacle"]
+    repos.write(repo, queues.FILES)
+    said = smithers("land", again, *GATE)
+    assert f"{repo} has followed" in said.err
+    assert (repo / "a.txt").read_text() == "changed\n"
+    assert git(repo, "status", "--porcelain") == ""
 
 
 def test_a_linked_worktree_that_has_the_target_follows_too(smithers: Smithers, repo: Path, tmp_path: Path):

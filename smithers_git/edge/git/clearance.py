@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from smithers_git.edge.git import user_locks
+from smithers_git.edge.git import behind, user_locks
 from smithers_git.edge.git.checkout import Checkout, index_is_damaged, private_index
 from smithers_git.edge.git.command import complaint, failure, storage_errors
-from smithers_git.edge.git.follow_words import new_index, some
+from smithers_git.edge.git.follow_words import complete, new_index, some
 from smithers_git.edge.git.restore import git_works_in
 from smithers_git.errors import GitError, StorageError
 
@@ -78,6 +78,10 @@ def _obstacle(checkout: Checkout, old: str, new: str) -> str | None:
     if index_is_damaged(checkout):
         return f"its index is damaged: {new_index(checkout)} makes a new one, in which nothing is staged"
     with private_index(checkout) as private:
+        noted = behind.known(checkout)
+        if noted is not None and noted[1] == old and look_at(private, *noted).behind:
+            how = f"smithers land tries that again, or {complete(checkout, *noted)}"
+            return f"it has not followed to {old[:12]} yet: {how}"
         look = look_at(private, old, new)
         if look.staged:
             return f"changes are staged there in {some(look.staged)}: commit them first, git -C {path} commit"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from smithers_git.edge.git import user_locks, worktree
+from smithers_git.edge.git import behind, user_locks, worktree
 from smithers_git.edge.git.checkout import Checkout, index_is_damaged
 from smithers_git.edge.git.clearance import in_the_way, is_folder, locked, look_at, paths, unfinished
 from smithers_git.edge.git.command import complaint, failure, storage_errors
@@ -115,9 +115,27 @@ def follow(checkout: Checkout, old: str, new: str) -> str | None:
         overwritten. It is an answer and no error, whatever went wrong: the branch has moved, and that stands.
     """
     try:
-        return _follow(checkout, old, new)
+        why = _follow(checkout, old, new)
     except (GitError, StorageError) as error:
-        return f"{error.message}: mend that, then {complete(checkout, old, new)}"
+        why = f"{error.message}: mend that, then {complete(checkout, old, new)}"
+    with suppress(OSError):  # it cannot be noted: then the next landing takes it for the user's work, and says so
+        behind.note(checkout, old, new) if why is not None else behind.forget(checkout)
+    return why
+
+
+def catch_up(checkout: Checkout, tip: str) -> str | None:
+    """Complete what a checkout could not follow before, while its branch still is where that was to lead.
+
+    Returns as `follow` does; None also when there is nothing to complete.
+    """
+    noted = behind.known(checkout)
+    if noted is None:
+        return None
+    if noted[1] == tip:
+        return follow(checkout, *noted)
+    with suppress(OSError):
+        behind.forget(checkout)  # somebody moved the branch since, so what is there is theirs
+    return None
 
 
 @storage_errors

@@ -82,6 +82,8 @@ class Driver:
         if self._obstacle is not None:
             self._obstacle = self._look(self._obstacle.before, self._obstacle.commit)
         try:
+            for text in self.site.catch_up(self.objects.ref(self.target)):
+                self.note(text)
             while True:
                 try:
                     busy = self._turn()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from smithers_git.core import commit_message
-from smithers_git.edge.git import clearance, follow, hooks
+from smithers_git.edge.git import behind, clearance, follow, hooks
 from smithers_git.edge.git.diff import titles
 from smithers_git.edge.git.merge import Merger
 from smithers_git.edge.git.objects import Objects
@@ -97,3 +97,10 @@ class Site:
             why = follow.follow(checkout, old, new) if moved else None
             if why is not None:
                 yield f"{checkout.path} did not follow: {why}"
+
+    def catch_up(self, tip: str | None) -> Iterator[str]:
+        """Have worktrees follow to `tip` that could not when that landed; yields those that have."""
+        known = tip is not None and (self._repo.smithers_dir / "behind").is_dir()
+        for checkout in follow.checkouts(self._repo, self._target) if known else ():
+            if behind.known(checkout) is not None and follow.catch_up(checkout, tip or "") is None:
+                yield f"{checkout.path} has followed"

@@ -401,6 +401,40 @@ def test_an_index_that_is_damaged_behind_the_move_is_an_answer_and_no_error(repo
     assert (repo / "README.md").read_text() == "# New\n"
 
 
+def test_a_checkout_that_could_not_follow_is_told_from_one_with_staged_changes_and_can_catch_up(repo, old, new):
+    repos.write(repo, {"README.md": "mine\n"})
+    follow.move(discover(repo), MAIN, old, new, "landed")
+    assert "README.md there is yours" in follow.follow(the_checkout(repo), old, new)
+    why = clearance.obstacle(the_checkout(repo), new, old)
+    assert why.startswith(f"it has not followed to {new[:12]} yet: ")
+    assert "README.md there is yours" in follow.catch_up(the_checkout(repo), new)
+    assert (repo / "README.md").read_text() == "mine\n"
+    git(repo, "checkout", old, "--", "README.md")
+    assert follow.catch_up(the_checkout(repo), new) is None
+    assert (repo / "README.md").read_text() == "# New\n"
+    assert git(repo, "status", "--porcelain") == ""
+    git(repo, "read-tree", "-m", "-u", new, old)
+    assert follow.catch_up(the_checkout(repo), new) is None
+    assert "yet" not in clearance.obstacle(the_checkout(repo), new, old), "it is the user's this time"
+
+
+@pytest.mark.parametrize("how", ["by hand", "moved on"])
+def test_a_checkout_that_somebody_took_care_of_is_left_alone(repo, old, new, how):
+    repos.write(repo, {"README.md": "mine\n"})
+    follow.move(discover(repo), MAIN, old, new, "landed")
+    assert follow.follow(the_checkout(repo), old, new)
+    git(repo, "checkout", old, "--", "README.md")
+    if how == "by hand":
+        git(repo, "read-tree", "-m", "-u", old, new)
+    else:
+        git(repo, "commit", "-q", "-m", "take it back")
+    tip, before = git(repo, "rev-parse", "HEAD"), repos.contents(repo / "src")
+    assert follow.catch_up(the_checkout(repo), tip) is None
+    assert git(repo, "status", "--porcelain") == ""
+    assert repos.contents(repo / "src") == before
+    assert follow.catch_up(the_checkout(repo), new) is None
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 def test_what_is_taken_up_leaves_the_index_of_the_user(repo, old, new, damaged):
     git(repo, "update-index", "--assume-unchanged", "src/app.py")

@@ -75,6 +75,9 @@ class SimSite:
             self._project.process.sleep(0.1)
         self._project.objects.advance(self._target, old, new)
 
+    def catch_up(self, tip: str | None) -> Iterator[str]:
+        return iter(())  # nobody has the branch checked out
+
     def follow(self, old: str, new: str, *, moved: bool, down: bool) -> Iterator[str]:
         return iter(())
 
