@@ -154,8 +154,9 @@ def _withdraw(walk: _Walk) -> bool:
         return False
     seen = {wait.key for wait in decision.waits} | {start.key for start in decision.start} | walk.state.running.keys()
     left = sorted(still - seen)
-    if left:
+    if left:  # facts first: who begins then, and who finds no slot, is decided on them
         decision.start.clear()
+        decision.waits[:] = [wait for wait in decision.waits if wait.kind != "slot"]
         decision.events += [ev.WaitEnded(node=one.node, iteration=one.iteration, reason="withdrawn") for one in left]
     return bool(left)
 
