@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 pytest.register_assert_rewrite("kit.engines", "kit.gates", "kit.journeys", "kit.proofs", "kit.refusals")
 pytest.register_assert_rewrite("reliability.kill_checks", "reliability.kills", "reliability.stateful")
 
-from kit import repos, starter  # noqa: E402 - after they were registered
+from kit import repos, starter, warm  # noqa: E402 - after they were registered
+from pexpect import popen_spawn  # noqa: E402
 
 from smithers_git.edge import process  # noqa: E402
 
@@ -86,6 +88,18 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     _settle(monkeypatch, folder)
     monkeypatch.setattr(process, "spawn_detached", starter.spawn_detached)
     return folder
+
+
+@pytest.fixture
+def warm_reapers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and agents start at once; for tests of what they do, not of how their processes start and end."""
+    monkeypatch.setattr(popen_spawn, "subprocess", warm)
+
+
+@pytest.fixture
+def cold_reapers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users have it: the mark of its run is in the reaper's environment too, for whoever looks at processes."""
+    monkeypatch.setattr(popen_spawn, "subprocess", subprocess)
 
 
 @pytest.fixture

@@ -10,6 +10,11 @@ import pytest
 from kit import runs
 
 
+@pytest.fixture(autouse=True)
+def _warm(warm_reapers: None) -> None:
+    """What commands say is looked at here, not how a process starts."""
+
+
 @pytest.fixture
 def smithers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> runs.Smithers:
     """`smithers` in a fresh repository, which is also the current folder."""

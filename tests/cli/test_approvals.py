@@ -457,6 +457,7 @@ def test_a_decision_that_cannot_be_signed_is_not_made(smithers: Smithers, home: 
 # -- who may not
 
 
+@pytest.mark.usefixtures("cold_reapers")
 def test_a_run_does_not_approve_itself_also_when_it_forgets_where_it_is(smithers: Smithers) -> None:
     words = f"{sys.executable} -P -m smithers_git"
     tries = [

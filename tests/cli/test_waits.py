@@ -418,8 +418,8 @@ def test_a_question_of_a_task_ends_with_its_time(smithers: Smithers) -> None:
 
 
 def test_a_question_of_an_attempt_that_is_over_is_withdrawn(smithers: Smithers) -> None:
-    body = '    return Task("make", run="smithers ask Really?", timeout=2, retries=0)\n'
-    run = up(smithers, body, code=1)
+    asked = "smithers ask Really? & until smithers inbox | grep -q Really; do sleep 0.05; done; exit 1"
+    run = up(smithers, f'    return Task("make", run="{asked}", retries=0)\n', code=1)
     said = smithers("answer", run, "--node", "make.ask1", "--value", "yes", code=1)
     assert "the attempt of make that asked is over" in said.err
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit import warm
 from kit.script_agent import Stage
-from pexpect import popen_spawn
 
 
 @pytest.fixture(autouse=True)
-def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
+def _warm(warm_reapers: None) -> None:
     """What a workflow does is looked at here, not how a process starts."""
-    monkeypatch.setattr(popen_spawn, "subprocess", warm)
 
 
 @pytest.fixture
