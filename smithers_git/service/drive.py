@@ -11,6 +11,7 @@ from smithers_git.core import events as ev
 from smithers_git.core.fold_tasks import kept_out
 from smithers_git.core.state import State
 from smithers_git.edge.lock import FileLock
+from smithers_git.edge.process import temporary
 from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
 from smithers_git.service import budget, children, disk, pools, recover, source
 from smithers_git.service.engine import Engine
@@ -136,6 +137,7 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive, lock: F
     loaded = _source(project, chain, resume)
     disk.require_room(project)
     disk.reserve(project)
+    temporary.clear_left()
     found = None
     while found is None:
         found = _take_over(project, chain, loaded, resume, drive)

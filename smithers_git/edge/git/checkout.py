@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from smithers_git.edge.git.command import failure, try_git
+from smithers_git.edge.process import temporary
 from smithers_git.edge.process.command import Captured
 
 _CHECKSUM: Final = 20
@@ -154,7 +154,7 @@ def _parse(records: list[str]) -> State:
 @contextmanager
 def private_index(checkout: Checkout) -> Iterator[Checkout]:
     """The same files with a copy of the index: what git or we change in that leaves the real one alone."""
-    with tempfile.TemporaryDirectory(prefix="smithers-") as folder:
+    with temporary.folder() as folder:
         private = replace(checkout, index=Path(folder, "index"))
         with suppress(FileNotFoundError):
             # With its time: git takes files that are not older than the index for possibly changed.

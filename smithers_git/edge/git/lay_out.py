@@ -10,6 +10,7 @@ from pathlib import Path
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.repository import Repository
+from smithers_git.edge.process import temporary
 from smithers_git.errors import StorageError, UsageError
 
 
@@ -36,7 +37,7 @@ def lay_out(repo: Repository, tree: str, path: str, target: Path) -> list[str]:
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with tempfile.TemporaryDirectory(prefix="smithers-index-") as scratch:
+        with temporary.folder() as scratch:
             names = _fill(Checkout(new, repo.common_dir, Path(scratch, "index")), tree, path)
         new.chmod(0o777 & ~_umask())
         new.rename(target)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Final
 
 from smithers_git.edge.git.command import failure, storage_errors, try_git
 from smithers_git.edge.git.merge_tree import Conflict
 from smithers_git.edge.git.objects import Objects
+from smithers_git.edge.process import temporary
 
 LIMIT: Final = 16_000
 """Characters of the text about one conflict; an agent has to read it."""
@@ -69,7 +69,7 @@ def _hunks(common_dir: Path, objects: Objects, stages: dict[int, tuple[int, str]
 
 @storage_errors
 def _merged(common_dir: Path, contents: list[bytes]) -> list[str]:
-    with tempfile.TemporaryDirectory(prefix="smithers-merge-") as folder:
+    with temporary.folder() as folder:
         names = [str(Path(folder, label)) for label in _LABELS]
         for name, content in zip(names, contents, strict=True):
             Path(name).write_bytes(content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Final
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.objects import TREE, Objects
+from smithers_git.edge.process import temporary
 from smithers_git.errors import GitError
 
 UNFLUSHED: Final = ("-c", "core.fsync=none")
@@ -84,7 +84,7 @@ class MergeTree:
         tree = self._objects.read_commit(commit).tree
         found = self._attribute_files(tree)
         modules = self._objects.find(tree, ".gitmodules")
-        with tempfile.TemporaryDirectory(prefix="smithers-merge-") as scratch:
+        with temporary.folder() as scratch:
             files = Path(scratch, "files")
             files.mkdir()
             checkout = Checkout(files, self._common_dir, Path(scratch, "index"))

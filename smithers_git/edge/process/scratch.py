@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
+from smithers_git.edge.process import temporary
 from smithers_git.edge.process.inlet import Inlet
 
 
@@ -25,7 +25,7 @@ class Scratch:
     """
 
     def __init__(self, stdin: bytes | None, *, stderr: bool, inlet: bool = False) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="smithers-")
+        self._folder = temporary.folder()
         self.options: list[str] = []
         """For the reaper's command line."""
         self._open: list[int] = []
