@@ -10,6 +10,7 @@ from typing import Final
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
+from smithers_git.edge.git.durable import put
 from smithers_git.names import TaskKey
 from smithers_git.service import live, reboot
 from smithers_git.service.frames import Chain
@@ -101,9 +102,7 @@ def mark(project: Project, run: str, spaces: Iterable[str]) -> None:
     """Note that these workspaces are about to be put back, until `unmark`."""
     path = _mark(project, run)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text("\n".join(sorted({*spaces, *_marked(project, run)})), "utf-8")
-    fresh.replace(path)
+    put(path, "\n".join(sorted({*spaces, *_marked(project, run)})).encode())
 
 
 def unmark(project: Project, run: str) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from smithers_git.edge.git.command import storage_errors
-from smithers_git.edge.git.durable import flush
+from smithers_git.edge.git.durable import put
 from smithers_git.edge.git.records import OURS
+from smithers_git.edge.git.restore import free_shelf
 from smithers_git.names import BRANCHES
 
 _RECENT: Final = 900.0
@@ -24,7 +25,6 @@ _RECENT: Final = 900.0
 _TORN: Final = "torn"
 _LINKED: Final = "gitdir: "
 _COMMON: Final = "../..\n"
-_SHELF: Final = ".kept"
 
 
 # -- objects
@@ -125,7 +125,7 @@ def mend_records(common_dir: Path, root: Path, since: float) -> list[Path]:
     known = set[Path]()
     for record in sorted((common_dir / "worktrees").glob("*")):
         if _text(record / "commondir").strip() in ("", ".") or "\0" in _text(record / "commondir"):
-            _put(record / "commondir", _COMMON)
+            put(record / "commondir", os.fsencode(_COMMON))
         folder = _folder(record) or claims.get(str(record))
         if folder is None:
             if _nobodys(record):
@@ -153,11 +153,11 @@ def _mend(record: Path, folder: Path, name: str, common_dir: Path) -> bool:
         if not (common_dir / branch).exists():  # a lane, or packed: nobody needs this one
             _aside(common_dir, record, f"worktree-{record.name}")
             return False
-        _put(record / "HEAD", f"ref: {branch}\n")
+        put(record / "HEAD", os.fsencode(f"ref: {branch}\n"))
     if _folder(record) is None:
-        _put(record / "gitdir", f"{folder}/.git\n")
+        put(record / "gitdir", os.fsencode(f"{folder}/.git\n"))
     if not _text(record / "locked").startswith(OURS):
-        _put(record / "locked", f"{OURS}{name}, `smithers ps` shows the run")
+        put(record / "locked", os.fsencode(f"{OURS}{name}, `smithers ps` shows the run"))
     return True
 
 
@@ -181,12 +181,10 @@ def _orphan(folder: Path, common_dir: Path, since: float) -> bool:
 
 
 def _shelve(folder: Path) -> Path:
-    shelf, number = folder.parent / f".{folder.name}{_SHELF}", 1
-    while (shelf / str(number)).exists():
-        number += 1
-    shelf.mkdir(exist_ok=True)
-    folder.rename(shelf / str(number))
-    return shelf / str(number)
+    shelf = free_shelf(folder)
+    shelf.parent.mkdir(exist_ok=True)
+    folder.rename(shelf)
+    return shelf
 
 
 def _text(path: Path) -> str:
@@ -195,11 +193,3 @@ def _text(path: Path) -> str:
         return os.fsdecode(path.read_bytes()).rstrip("\0")
     except OSError:
         return ""
-
-
-def _put(path: Path, text: str) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_bytes(os.fsencode(text))
-    flush(fresh)
-    fresh.replace(path)
-    flush(path.parent)

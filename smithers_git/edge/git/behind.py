@@ -11,15 +11,14 @@ import os
 from pathlib import Path
 
 from smithers_git.edge.git.checkout import Checkout
+from smithers_git.edge.git.durable import put
 
 
 def note(checkout: Checkout, old: str, new: str) -> None:
     """Note that its branch went from commit `old` to `new`, and its files did not. Raises OSError."""
     path = _path(checkout)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"path": str(checkout.path), "old": old, "new": new}), "utf-8")
-    fresh.replace(path)
+    put(path, json.dumps({"path": str(checkout.path), "old": old, "new": new}).encode())
 
 
 def known(checkout: Checkout) -> tuple[str, str] | None:

@@ -31,6 +31,15 @@ def sync_objects(checkout: Checkout, new: str, old: str) -> None:
         flush_all({objects, *(path.parent for path in loose)})
 
 
+def put(path: Path, data: bytes) -> None:
+    """Have a file hold `data`, and be on the disk: after a kill or a power loss it is as before, or whole."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(data)
+    flush(fresh)
+    fresh.replace(path)
+    flush(path.parent)
+
+
 def flush_all(paths: Iterable[Path]) -> None:
     """As `flush`, all at once."""
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -154,14 +154,19 @@ def gently(checkout: Checkout, *args: str) -> None:
 @storage_errors
 def _set_aside(checkout: Checkout, names: list[str]) -> Path:
     """Move files to a new folder beside the worktree: a rename costs nothing, whatever their size."""
-    shelf = checkout.path.parent / f".{checkout.path.name}{SHELF}"
-    number = 1
-    while (shelf / str(number)).exists():
-        number += 1
+    shelf = free_shelf(checkout.path)
     for name in names:
-        target = shelf / str(number) / name
+        target = shelf / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (checkout.path / name).rename(target)
+    return shelf
+
+
+def free_shelf(path: Path) -> Path:
+    """Where the next things go that are set aside of the worktree at `path`; nothing is there yet."""
+    shelf, number = path.parent / f".{path.name}{SHELF}", 1
+    while (shelf / str(number)).exists():
+        number += 1
     return shelf / str(number)
 
 
