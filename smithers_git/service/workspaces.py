@@ -61,6 +61,7 @@ class Making:
     """Bytes of the largest file that is saved."""
 
 
+@storage_errors
 def _leave(checkout: Checkout, commit: str) -> None:
     (checkout.git_dir / _FILLED).write_text(commit, "ascii")
 

@@ -27,6 +27,7 @@ FOUND = {
     "a record that is removed": ("gc", "kill-before", "unlink records-gone/"),
     "a reflog that cannot be written": ("land", "ENOSPC", "write /logs/HEAD"),
     "an error in a temporary folder": ("approve", "EIO", "mkdir tmp/smithers-"),
+    "a note that cannot be written": ("up", "ENOSPC", "open-trunc main/smithers-filled"),
     "an index that cannot be written": ("land", "ENOSPC", "write /index.lock"),
     "a copied pack": ("init", "kill-before", "rename packs/plan"),
     "a hook that is written": ("hooks-install", "kill-before", "chmod .smithers-new"),
