@@ -66,6 +66,8 @@ class How:
     gc_beside: bool = False
     """Also `git gc --prune=now` beside engines."""
     engines: int = 4
+    seconds: bool = False
+    """Also second engines for a run that has one."""
     small: Path | None = None
     """A small disk for the repository, which is full now and then."""
 
@@ -97,6 +99,8 @@ class Arena:
         self.beside: list[subprocess.Popen[bytes]] = []
         """What the user's own git does meanwhile."""
         self._what = [(60, self._kill)]
+        if how.seconds:
+            self._what.append((60, self._second))
         if how.faults:
             self._what += [
                 (8, self._kill_all), (5, self._kill_one_below), (5, self._stop), (4, self._second), (5, self._jump),
@@ -240,7 +244,7 @@ class Arena:
         os.environ["SMITHERS_TEST_CLOCK"] = str(self.clock)
         second = self.engines.start("up", "--resume", live.run)
         self._count("second engines")
-        if self.chance.random() < 0.3:
+        if self.how.seconds or self.chance.random() < 0.3:
             live.others.append(second)
             return  # whoever comes first works
         code = second.wait() if live.engine.alive else None

@@ -63,6 +63,7 @@ def test_engines_killed_200_times_at_any_moment_do_every_step_once(tmp_path: Pat
     [
         ("loses_a_frame", "was lost"),
         ("does_not_put_back", "lines too many|workspace"),
+        pytest.param("two_owners", "wrote again after others", marks=pytest.mark.soak),
         pytest.param("works_again", "was finished before", marks=pytest.mark.soak),
     ],
 )
@@ -70,7 +71,7 @@ def test_a_program_that_is_broken_is_seen(
     broken: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMITHERS_TEST_BROKEN", f"reliability.kill_broken:{broken}")
-    how = How(0.3, engines=2)
+    how = How(0.3, engines=2, seconds=broken == "two_owners")
     with pytest.raises(AssertionError, match=seen):
         Arena("broken", tmp_path / "arena", Tally(), how).go(KILLS)
 
@@ -87,16 +88,15 @@ def small(tmp_path: Path) -> Iterator[Path]:
 def test_soak_engines_survive_kills_stops_jumps_full_disks_and_the_users_own_git(tmp_path: Path, small: Path) -> None:
     kills = int(os.environ.get("SMITHERS_TEST_KILLS", "10000"))
     tally, begun, seeds = Tally(), time.monotonic(), _seeds((kills + ARENA - 1) // ARENA)
-    violations = 0
-    try:
-        for seed in seeds:
-            print(f"SMITHERS_TEST_SEED={seed}")
-            violations = 1
-            Arena(seed, tmp_path / seed, tally, How(0.12, faults=True, gc_beside=True, small=small)).go(
-                min(ARENA, kills - tally.kills)
-            )
-            violations = 0
-            shutil.rmtree(tmp_path / seed)
-            shutil.rmtree(small / "repo")
-    finally:
-        _report(tally, seeds[: tally.arenas + violations], time.monotonic() - begun, violations)
+    how = How(0.12, faults=True, gc_beside=True, small=small)
+    for number, seed in enumerate(seeds, 1):
+        print(f"SMITHERS_TEST_SEED={seed}")
+        try:
+            Arena(seed, tmp_path / seed, tally, how).go(min(ARENA, kills - tally.kills))
+        except Exception:
+            _report(tally, seeds[:number], time.monotonic() - begun, 1)
+            shutil.copytree(small / "repo", tmp_path / seed / "repo", symlinks=True)  # `small` is gone soon
+            raise
+        _report(tally, seeds[:number], time.monotonic() - begun, 0)  # so that hours that are cut short leave numbers
+        shutil.rmtree(tmp_path / seed)
+        shutil.rmtree(small / "repo")

@@ -265,8 +265,23 @@ class Objects:
 
     def refs(self, prefix: str) -> dict[str, str]:
         """Refs whose name begins with `prefix`, with what they point at."""
-        names = [name for name in self._repo.references if name.startswith(prefix)]
-        return {name: target for name in names if (target := self.ref(name)) is not None}
+        # libgit2 (1.9.7) reads packed-refs and then each loose ref, so one that `git pack-refs` moves in between is in
+        # neither. git puts the new packed-refs in its place before it removes any loose one.
+        for _ in range(_TRIES):
+            packed = self._packed()
+            names = [name for name in self._repo.references if name.startswith(prefix)]
+            found = {name: target for name in names if (target := self.ref(name)) is not None}
+            if self._packed() == packed:
+                break
+        return found
+
+    def _packed(self) -> tuple[int, int, int] | None:
+        """Tells one packed-refs from the next; None where there is none."""
+        try:
+            there = (self._git_dir / "packed-refs").stat()
+        except FileNotFoundError:
+            return None
+        return there.st_ino, there.st_size, there.st_mtime_ns
 
     def advance(self, name: str, expected: str | None, new: str) -> None:
         """Compare-and-swap: move the ref `name` from `expected` (None: it does not exist yet) to `new`.

@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pygit2
 import pytest
@@ -466,6 +467,27 @@ def test_nothing_is_lost_while_git_packs_refs_and_objects(repo):
 
     append(repo / ".git", writers=2, count=40, meanwhile=pack)
     check_nothing_lost(repo, 2, 40)
+
+
+def test_a_ref_that_git_packs_while_refs_are_listed_is_listed(repo, monkeypatch):
+    """As `smithers up --resume RUN` met it once in 600 kills: there is no run RUN in this repository."""
+    for name in ("refs/smithers/runs/a", "refs/smithers/runs/b"):
+        git(repo, "update-ref", name, "HEAD")
+    real = pygit2.Repository(repo / ".git")
+
+    class Packing:
+        def __iter__(self):
+            names = iter(real.references)
+            yield next(names)
+            git(repo, "pack-refs", "--all", "--prune")
+            yield from names
+
+        def __getitem__(self, name):
+            return real.references[name]
+
+    objects = Objects(repo / ".git")
+    monkeypatch.setattr(objects, "_repo", SimpleNamespace(references=Packing()))
+    assert [*objects.refs("refs/smithers/runs/")] == ["refs/smithers/runs/a", "refs/smithers/runs/b"]
 
 
 # -- the disk

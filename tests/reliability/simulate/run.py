@@ -80,9 +80,9 @@ def _many(seeds: range, folder: Path) -> int:
         except Failed as failed:
             bad.append(seed)
             print(failed, file=sys.stderr)
-        if (seed + 1 - seeds.start) % 5000 == 0:
+        if (seed + 1 - seeds.start) % 1000 == 0 or seed == seeds[-1]:  # so that hours that are cut short leave numbers
             print(f"{seed + 1 - seeds.start} seeds, {len(bad)} bad: {bad[:20]}", flush=True)
-    write(counts, f"{seeds.start} to {seeds.stop - 1}", len(bad), time.monotonic() - began)
+            write(counts, f"{seeds.start} to {seed}", len(bad), time.monotonic() - began)
     print(", ".join(f"{number} {name}" for name, number in counts.items()), f"{len(bad)} bad: {bad}", sep="\n")
     return 1 if bad else 0
 
