@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import anyio.from_thread
 import httpx2
+from kit.processes import eventually
+from kit.starter import Forked
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -99,25 +102,14 @@ async def _http(headers: dict[str, str]) -> httpx2.AsyncClient:
 @contextmanager
 def listening(repo: Path, *argv: str, env: dict[str, str] | None = None) -> Iterator[tuple[str, str]]:
     """A server that listens on a free port; its URL and token."""
-    command = [sys.executable, *ARGV, "serve", "--http", "0", "--json", *argv]
-    process = subprocess.Popen(
-        command,
-        cwd=repo,
-        env={**os.environ, **(env or {})},
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        said = ""
-        while not said.endswith("}\n"):
-            line = process.stdout.readline()
-            assert line, f"the server ended: {said}"
-            said += line
-        found = json.loads(said)
-        yield found["url"], found["token"]
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
+    with tempfile.TemporaryDirectory(prefix="said-") as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        words = ("mcp", "serve", "--http", "0", "--json", *argv)
+        process = Forked(words, repo, str(out), str(err), {**os.environ, **(env or {})})
+        try:
+            assert eventually(lambda: out.exists() and out.read_text().endswith("}\n"), 60), err.read_text()
+            found = json.loads(out.read_text())
+            yield found["url"], found["token"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
