@@ -35,6 +35,7 @@ LEFT = {
     r"repo/\.git/refs/(heads/)?smithers/.+\.lock": (
         "the lock of a ref of ours: whoever moves that ref next removes it, and so does `smithers doctor --fix`"
     ),
+    r"repo/\.git/worktrees//(index|HEAD|ORIG_HEAD)\.lock": "of a folder for landings: the next one there removes it",
     r"repo/\.git/(logs/)?refs/(heads/)?smithers(/[^.]+)?": "an empty folder of refs, which git removes when in its way",
     r"repo/\.git/smithers/user-locks/[^/]+": "of a landing that died: the next one or `doctor --fix` ends it",
     SPACES + r"ports\.new": "the next draft of the file is written over it",
