@@ -30,7 +30,11 @@ def visit(walk: Walk, node: Region, groups: Groups) -> Outcome:
     key = key_of(walk, node.id)
     known = walk.state.regions.get(key)
     if known is not None:
-        return _settle(walk, node, known, groups)
+        outcome = _settle(walk, node, known, groups)
+        if outcome != "open" or known.caught:
+            return outcome
+        walk.thrown.append(known)  # it will fail: what is around it ends now, and nobody is asked there any more
+        return "failed"
     outcome, inner = _guarded(walk, node.body, groups)
     if outcome == "failed":
         walk.decision.events.append(_failed(walk, node, inner, aborted=False))

@@ -264,6 +264,19 @@ def test_a_question_in_a_body_that_failed_is_not_asked_any_more():
     assert (wheel.state.end, wheel.state.waiting()) == ("finished", [])
 
 
+def test_beside_a_block_that_will_fail_nothing_starts_and_nobody_is_asked_while_it_tidies_up():
+    block = TryCatchFinally(task("a"), last=Sequence(task("tidy"), task("up")))
+    tree = Parallel(Approval("ok"), Sequence(task("b"), task("never")), block)
+    wheels = [drive(tree, "a", chance=random.Random(seed)) for seed in range(9)]
+    (wheel, *_) = [one for one in wheels if one.ran[0] == "a!"]
+    assert wheel.ran == ["a!", "b", "tidy", "up"]
+    assert wheel.state.end == "failed"
+    said = [(event.type, getattr(event, "node", "")) for event in wheel.history]
+    assert said.index(("wait.ended", "ok")) < said.index(("task.started", "tidy"))
+    caught = TryCatchFinally(tree, catch=task("c"))
+    assert drive(caught, "a").state.end == "finished"
+
+
 def test_a_question_beside_what_tidies_up_after_a_failure_is_not_asked_any_more():
     tree = Parallel(Approval("ok"), task("x"), TryCatchFinally(Sequence(task("a"), task("b")), last=task("tidy")))
     wheel = Wheel(lambda _state: tree, {"x": "exit"})
