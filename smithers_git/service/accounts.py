@@ -10,7 +10,6 @@ import fnmatch
 import hashlib
 import json
 import re
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -106,14 +105,6 @@ def account(project: Project, profile: Profile, own: AgentSettings) -> Account:
     words = json.dumps([profile.name, sorted(chosen.items()), sorted(own.env.items())], default=str)
     name = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', profile.name)}-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
     return Account(_folder(project) / f"{name}.json", profile.name)
-
-
-def known_limits(project: Project, now: float) -> list[Limit]:
-    """Every account of the user that is at a limit now, the first to be free first."""
-    found = []
-    with suppress(OSError):
-        found = [Account(path, "").limit() for path in sorted(_folder(project).glob("*.json"))]
-    return sorted((one for one in found if one is not None and one.until > now), key=lambda one: one.until)
 
 
 def _folder(project: Project) -> Path:

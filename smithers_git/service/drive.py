@@ -12,7 +12,7 @@ from smithers_git.core.fold_tasks import kept_out
 from smithers_git.core.state import State
 from smithers_git.edge.lock import FileLock
 from smithers_git.edge.process import temporary
-from smithers_git.errors import ExitCode, RefMoved, RunBusy, RunRefused
+from smithers_git.errors import ExitCode, RunBusy, RunRefused
 from smithers_git.service import budget, children, disk, pools, recover, source
 from smithers_git.service.engine import Engine
 from smithers_git.service.frames import Chain, source_files
@@ -179,20 +179,9 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
     accepted = _accept(project, chain, loaded) if resume.accept_change else []
     agents = kept_out(chain.state) if resume.revive else []
     pools.let_in(project, agents)
-    events = list(found.events)
-    if resume.revive or accepted or chain.state.parked or (events and not stopped(chain.state)):
-        events.append(ev.RunResumed(accepted=accepted, agents=agents))
-    if events:
-        recover.mark(project, chain.run, found.restore)
-        now = project.clock.now()
-        for event in events:
-            chain.add(event, now)
-        try:
-            chain.commit()
-        except RefMoved:
-            chain.reload()
-            return None
-    return found
+    goes_on = resume.revive or accepted or chain.state.parked or (found.events and not stopped(chain.state))
+    more = [ev.RunResumed(accepted=accepted, agents=agents)] if goes_on else []
+    return found if recover.keep(project, chain, found, more) else None
 
 
 def _accept(project: Project, chain: Chain, loaded: Source) -> list[str]:

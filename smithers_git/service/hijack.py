@@ -145,20 +145,9 @@ def _owning(project: Project, run: str, note: Callable[[str], None]) -> Iterator
 
 def _take_over(project: Project, chain: Chain, workspaces: Workspaces) -> None:
     """As an engine that takes over: what a killed one left is kept in a frame, and its workspaces put in order."""
-    while True:
-        found = recover.examine(project, chain, workspaces)
-        if found.events:
-            recover.mark(project, chain.run, found.restore)
-            now = project.clock.now()
-            for event in found.events:
-                chain.add(event, now)
-            try:
-                chain.commit()
-            except RefMoved:
-                chain.reload()
-                continue
-        recover.settle(project, chain, workspaces, found)
-        return
+    while not recover.keep(project, chain, found := recover.examine(project, chain, workspaces)):
+        pass  # somebody wrote a frame meanwhile
+    recover.settle(project, chain, workspaces, found)
 
 
 def _seat(project: Project, chain: Chain, key: TaskKey, talk: tuple[Profile, str], folder: Path) -> _Seat:

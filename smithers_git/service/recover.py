@@ -11,6 +11,7 @@ from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
 from smithers_git.edge.git.durable import put
+from smithers_git.errors import RefMoved
 from smithers_git.names import TaskKey
 from smithers_git.service import live, reboot
 from smithers_git.service.frames import Chain
@@ -27,6 +28,26 @@ class Recovery:
     """Pids of orphaned processes that were ended."""
     restore: list[str] = field(default_factory=list)
     """Workspaces to be put back to their commit, once their bytes are in a frame."""
+
+
+def keep(project: Project, chain: Chain, found: Recovery, more: Iterable[ev.Event] = ()) -> bool:
+    """Write what taking over found, and `more` behind it, as one frame, if there is anything to say.
+
+    Returns False when somebody wrote a frame first: it is to be examined again.
+    """
+    events = [*found.events, *more]
+    if not events:
+        return True
+    mark(project, chain.run, found.restore)
+    now = project.clock.now()
+    for event in events:
+        chain.add(event, now)
+    try:
+        chain.commit()
+    except RefMoved:
+        chain.reload()
+        return False
+    return True
 
 
 def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from smithers_git.edge.git.objects import IDENTITY, TREE, Commit, Entry, Hands
+from smithers_git.edge.git.objects import IDENTITY, TREE, Commit, Entry, Hands, Objects
 from smithers_git.errors import GitError, RefMoved
 
 _DAMAGED = "git fsck tells what is damaged"
@@ -109,12 +109,7 @@ class MemoryObjects:
         return oid
 
     def files(self, tree: str, prefix: str = "") -> Iterator[tuple[str, Entry]]:
-        for name, entry in self.read_tree(tree).items():
-            path = f"{prefix}{name}"
-            if entry.mode == TREE:
-                yield from self.files(entry.oid, path + "/")
-            else:
-                yield path, entry
+        return Objects.files(self, tree, prefix)  # type: ignore[arg-type]  # all that it needs is `read_tree`
 
     def _get(self, oid: str) -> bytes | dict[str, Entry] | Commit:
         found = self.store.objects.get(oid)

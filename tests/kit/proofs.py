@@ -135,6 +135,8 @@ def nothing_runs(run: str) -> None:
 
 def _command(pid: int) -> str:
     try:
-        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        said = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).replace("\0", " ")
     except OSError:
         return str(pid)
+    return f"{said}(process {pid}, state {state}, parent {parent})"

@@ -247,6 +247,8 @@ class Arena:
         if self.how.seconds or self.chance.random() < 0.3:
             live.others.append(second)
             return  # whoever comes first works
+        if not processes.eventually(lambda: not second.alive) and live.engine.alive:
+            live.engine.signal(signal.SIGCONT)  # stopped with a lock that the second one waits for
         code = second.wait() if live.engine.alive else None
         if code == 0:  # the first one was about to leave
             assert kit.state_of(self.repo, live.run).end == "finished"

@@ -15,7 +15,7 @@ from kit.zoo import Zoo, wild
 from smithers_git.core import events as ev
 from smithers_git.edge import content
 from smithers_git.service import pools, supervise
-from smithers_git.service.accounts import FIRST, known_limits
+from smithers_git.service.accounts import FIRST
 from smithers_git.service.project import Project
 
 RECORDED = Path(__file__).parents[1] / "agents" / "recorded"
@@ -77,9 +77,14 @@ def test_when_all_are_at_their_limit_the_run_waits_without_a_process_until_the_f
     assert until in listed["why"]
     assert supervise.supervise(project, 4).started == [], "nobody is woken before the time"
     zoo.smithers.json("up", "flow.py", code=3)
-    assert len(known_limits(project, time.time())) == 1, "another run of that account did not even ask"
+    assert len(_noted(project)) == 1, "another run of that account did not even ask"
     asked = [one for view in project.tips() for one in _failed(project, view)]
     assert len(asked) == 1
+
+
+def _noted(project: Project) -> list[str]:
+    """The accounts that are known to be at a limit."""
+    return [path.name for path in (project.user_state / "limits").glob("*.json")]
 
 
 def _failed(project: Project, run: str) -> list[ev.TaskFailed]:
@@ -110,7 +115,7 @@ def test_a_person_who_resumes_has_it_tried_at_once(zoo: Zoo) -> None:
     text = (zoo.repo / ".smithers/agents/tame.toml").read_text("utf-8")
     repos.write(zoo.repo, {".smithers/agents/limit.toml": text})  # the limit is gone before its time
     assert zoo.smithers.json("up", "--resume", run)["status"] == "finished"
-    assert known_limits(Project.open(zoo.repo), time.time()) == []
+    assert _noted(Project.open(zoo.repo)) == []
 
 
 def test_who_says_no_time_is_asked_again_after_ever_longer_pauses(zoo: Zoo) -> None:

@@ -74,17 +74,10 @@ def _ended(event: ev.TaskFinished | ev.TaskFailed | ev.TaskInterrupted, state: S
     return None
 
 
-def _skipped(event: ev.TaskSkipped, state: State, tasks: Tasks) -> str | None:
+def _not_begun(event: ev.TaskSkipped | ev.ApprovalRequested, state: State, tasks: Tasks) -> str | None:
     key = _key(event)
     if key in state.done or key in state.running:
-        return f"{key} is skipped although it is {state.node(key).status}"
-    return None
-
-
-def _asked(event: ev.ApprovalRequested, state: State, tasks: Tasks) -> str | None:
-    key = _key(event)
-    if key in state.done or key in state.running:
-        return f"{key} is asked about although it is {state.node(key).status}"
+        return f"{event.type} is about {key} although it is {state.node(key).status}"
     return None
 
 
@@ -139,8 +132,8 @@ _RULES: dict[type, Callable[[Any, State, Tasks], str | None]] = {
     ev.TaskFinished: _ended,
     ev.TaskFailed: _ended,
     ev.TaskInterrupted: _ended,
-    ev.TaskSkipped: _skipped,
-    ev.ApprovalRequested: _asked,
+    ev.TaskSkipped: _not_begun,
+    ev.ApprovalRequested: _not_begun,
     ev.ApprovalDecided: _decided,
     ev.WaitStarted: _waits,
     ev.WaitResolved: _wait_over,
