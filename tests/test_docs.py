@@ -22,6 +22,8 @@ from smithers_git.core.trigger import HOOKS
 from smithers_git.edge import content
 from smithers_git.front.tools.call import TOOLS
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = (

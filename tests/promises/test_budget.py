@@ -17,6 +17,8 @@ from smithers_git.names import TaskKey
 from smithers_git.service.budget import Day
 from smithers_git.service.project import Project
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 STEPS = """\
     return Sequence(
         Task("one", agent="script", output=Change, prompt="1"),

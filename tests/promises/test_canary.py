@@ -18,6 +18,8 @@ from kit.runs import Smithers, play
 
 from smithers_git.core.redact import MASK
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 # Put together here, so that neither this file nor the workflow (whose source is in a frame) holds one.
 USER = "canary-user-" + "Qx7LmZ2pWv"
 PLAIN = "canary-plain-" + "Rk4TnB8sYd"

@@ -14,6 +14,8 @@ from smithers_git.service import successor
 from smithers_git.service.frames import Chain, walk
 from smithers_git.service.project import Project
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 COUNT = """\
 from pydantic import BaseModel
 from smithers_git import Context, ContinueAsNew, Sequence, Task, workflow

@@ -14,6 +14,8 @@ from kit.journeys import Stage, make_repo
 from smithers_git.core import events as ev
 from smithers_git.names import TaskKey
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:

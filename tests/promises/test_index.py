@@ -17,6 +17,8 @@ from smithers_git import cli
 from smithers_git.core import events as ev
 from smithers_git.edge.index import VERSION
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 QUESTIONS = [
     ("ps", "--all"),
     ("inspect", "ship"),

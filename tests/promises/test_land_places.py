@@ -12,6 +12,8 @@ from kit.queues import GATE, branch, entries
 from kit.repos import git
 from kit.runs import Smithers
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

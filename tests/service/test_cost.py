@@ -9,6 +9,8 @@ from smithers_git.edge.git import usage
 from smithers_git.service import cost
 from smithers_git.service.project import Project
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 BODY = """    return Sequence(Task("write", run="echo $SMITHERS_RUN > mine.txt"), Task("number", value={"a": 1}))
 """
 

@@ -11,6 +11,8 @@ from kit.runs import Smithers
 from smithers_git.core import events as ev
 from smithers_git.edge import content
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 FLOW = """\
     number = ctx.iteration("again")
     work = Task("work", agent="{agent}", output=Change, prompt="go on", same_conversation=True)

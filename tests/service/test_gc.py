@@ -22,6 +22,8 @@ from smithers_git.service.project import Project
 from smithers_git.service.travel import Fork, fork
 from smithers_git.service.workspaces import Workspaces
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 WAITS = '    return Sequence(Task("a", run="echo 1 > a"), Approval("ok", title="ok?"))\n'
 BODY = """\
     return Sequence(

@@ -22,6 +22,8 @@ from smithers_git.service.lanes import Lanes, run_gate
 from smithers_git.service.live import MARK, mark
 from smithers_git.service.project import Project
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 
 @pytest.fixture
 def head(repo):

@@ -20,6 +20,8 @@ from smithers_git.service.job import Result
 from smithers_git.service.perform import Performer
 from smithers_git.service.project import Project
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 FOUND_OUT: dict[str, list[str | None]] = {
     "waits-on-stdin": ["idle"],
     "silent": ["idle"],
