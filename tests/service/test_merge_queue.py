@@ -22,6 +22,8 @@ from smithers_git.service.landing import desk, line, request, task
 from smithers_git.service.landing.ledger import Ledger
 from smithers_git.service.project import Project
 
+pytestmark = pytest.mark.usefixtures("warm_reapers")
+
 LINE = "smithers/integration"
 
 SIDE_BY_SIDE = """\
@@ -222,6 +224,33 @@ def test_a_run_whose_landing_waits_for_what_never_comes_leaves_no_process(smithe
     run = up(smithers, body, code=3)
     assert smithers.json("inspect", run)["status"] == "interrupted"
     assert "other" in smithers("timeline", run).out
+
+
+def test_a_landing_that_was_taken_out_with_its_engine_has_not_failed(
+    smithers: Smithers, repo: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever drives the queue may tell it that it was ejected before it has left."""
+    publish, withdraw, told = desk.Desk._publish, desk._withdraw, threading.Event()
+
+    def tell(self: desk.Desk, shared: Any, *rest: Any) -> bool:
+        done = publish(self, shared, *rest)
+        if any(ticket.settled for ticket in shared.tickets):
+            told.set()
+        return done
+
+    def leave(*args: Any) -> None:
+        withdraw(*args)
+        assert told.wait(30)
+
+    monkeypatch.setattr(desk.Desk, "_publish", tell)
+    monkeypatch.setattr(desk, "_withdraw", leave)
+    body = """\
+    return Worktree("one", Task("t1", run="echo 1 > one.txt"), Land("in", gates=["true"], depends_on="other"))
+"""
+    run = up(smithers, body, code=3)
+    said = smithers("timeline", run).out
+    assert "in interrupted" in said
+    assert "in failed" not in said
 
 
 def test_the_gates_of_a_landing_default_to_the_projects_check(smithers: Smithers, repo: Path):

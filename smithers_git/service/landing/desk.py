@@ -92,7 +92,7 @@ class Desk:
                     return ticket
                 if cancel.is_set():
                     _withdraw(self.project, ledger, wish.entry.id)
-                    return ticket
+                    return _as_it_was(shared, ticket)
                 if patience is not None and blocked is not None and self.project.clock.monotonic() - blocked > patience:
                     return ticket
         finally:  # also when the withdrawal fails: a queue with a ticket of nobody would be driven for ever
@@ -166,6 +166,13 @@ class Desk:
                 ticket.since = (ticket.since or now) if ticket.blocker is not None else None
             shared.changed.notify_all()
             return all(ticket.settled for ticket in shared.tickets)
+
+
+def _as_it_was(shared: _Queue, ticket: Ticket) -> Ticket:
+    """A ticket whose entry was taken out: it waited. That it was ejected is us, when it is told so before it leaves."""
+    with shared.changed:
+        ejected = ticket.state is not None and ticket.state.status == "ejected"
+        return Ticket(ticket.entry) if ejected else ticket
 
 
 def enter(project: Project, ledger: Ledger, wish: Wish, by: str) -> None:
