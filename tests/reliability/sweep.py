@@ -134,7 +134,7 @@ class Sweep:
         world.page.at(point, fault.action, fault.error, match)
         said = self._go()
         world.told = said.err
-        call = world.page.what.replace(str(world.root) + "/", "")
+        call = self._met()
         try:
             wrong = self._judge(fault, point, said, thorough=thorough, onward=onward)
         except AssertionError as error:
@@ -143,6 +143,10 @@ class Sweep:
             wrong.append(f"there is no call {match}")
         found = Violation(self.operation.name, fault.name, point, call, wrong)
         return found if wrong else None
+
+    def _met(self) -> str:
+        """The call at which it happened."""
+        return self.world.page.what.replace(str(self.world.root) + "/", "")
 
     def _go(self) -> Said:
         world = self.world
@@ -154,7 +158,7 @@ class Sweep:
             world.page.off()
 
     def _judge(self, fault: Fault, point: int, said: Said, *, thorough: bool, onward: bool) -> list[str]:
-        world, operation = self.world, self.operation
+        world, operation, call = self.world, self.operation, self._met()
         died = fault.crash and world.page.dead
         wrong = [] if died else oracle.quiet(said.code, said.err)
         wrong += oracle.owners(world)
@@ -168,20 +172,26 @@ class Sweep:
         if thorough:
             wrong += oracle.index(world)
         operation.again(world)
-        wrong += oracle.differs(self.done, self._digest(), "P2")
+        wrong += self._differs(self.done, fault, "P2")
         if not operation.forgets:
             wrong += oracle.acknowledged(world, at_death, said.err)
         wrong += oracle.once(at_death, world.done(), operation.repeats, disturbed=world.page.hits > 0)
         wrong += oracle.users_own(world, operation.allowed)
-        wrong += oracle.leftovers(world, self.names)
+        wrong += oracle.leftovers(world, self.names, undeleted=not fault.crash and call.startswith("unlink "))
         if operation.edits:
             wrong += oracle.in_some_frame(world, operation.edits)
         if thorough:
             wrong += oracle.index(world) + oracle.sound(world)
         if onward and operation.onward:
             operation.onward(world)
-            wrong += oracle.differs(self.ended, self._digest(), "at the end")
+            wrong += self._differs(self.ended, fault, "at the end")
         return wrong
+
+    def _differs(self, expected: dict[str, Any], fault: Fault, what: str) -> list[str]:
+        found = self._digest()
+        if found != expected and not fault.crash and oracle.cut_short(self.world):
+            expected, found = oracle.without_files(expected), oracle.without_files(found)
+        return oracle.differs(expected, found, what)
 
 
 def replayed() -> tuple[str, str, int] | None:

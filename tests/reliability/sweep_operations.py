@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kit import engines, queues, repos
 from reliability import sweep_oracle as oracle
@@ -107,7 +106,7 @@ def _broken(world: World) -> None:
     world.page.end()
     world.server.finish(10.0, world.page.end)
     world.page.off()
-    Path(f"{world.ledger}-go").touch()
+    world.go.touch()
 
 
 # -- what waits

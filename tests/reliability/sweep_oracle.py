@@ -15,6 +15,7 @@ from reliability.place import walk
 from reliability.sweep_world import World
 
 from smithers_git.core.describe import describe
+from smithers_git.core.events import TaskFailed, TaskInterrupted
 from smithers_git.core.state import State
 from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.lock import is_held
@@ -35,7 +36,6 @@ LEFT = {
     r"repo/\.git/refs/(heads/)?smithers/.+\.lock": (
         "the lock of a ref of ours: whoever moves that ref next removes it, and so does `smithers doctor --fix`"
     ),
-    r"repo/\.git/worktrees//(index|HEAD|ORIG_HEAD)\.lock": "of a folder for landings: the next one there removes it",
     r"repo/\.git/(logs/)?refs/(heads/)?smithers(/[^.]+)?": "an empty folder of refs, which git removes when in its way",
     r"repo/\.git/smithers/user-locks/[^/]+": "of a landing that died: the next one or `doctor --fix` ends it",
     SPACES + r"ports\.new": "the next draft of the file is written over it",
@@ -44,6 +44,10 @@ LEFT = {
     r"tmp/.+": "the system empties its folder of temporary files",
 }
 """What a crash may leave for ever (as full matches of paths), and why that does no harm."""
+
+KEPT = re.compile(r"repo/\.git/worktrees/[^/]*/(index|HEAD|ORIG_HEAD)\.lock")
+"""What may be left where git heard an error when it deleted its lock in a worktree of ours: it only warns of that.
+Whoever puts that worktree in order next deletes the lock: the next resume or landing there, a rewind, `smithers gc`."""
 
 
 @dataclass(slots=True)
@@ -136,6 +140,25 @@ def differs(expected: dict[str, Any], found: dict[str, Any], what: str) -> list[
     return [f"{what}: {name}: {_apart(expected.get(name), found.get(name))}" for name in names]
 
 
+def cut_short(world: World) -> bool:
+    """Whether an attempt ended whose files the next one finds: it failed, or was told to stop, as the disk is full."""
+    project = Project.open(world.repo)
+    return any(
+        isinstance(event, TaskFailed)
+        or (isinstance(event, TaskInterrupted) and event.next.endswith("on the files as it left them"))
+        for tip in project.tips().values()
+        for frame in frames(project.objects, tip)
+        for event in frame.data.events
+    )
+
+
+def without_files(found: dict[str, Any]) -> dict[str, Any]:
+    """A digest without what is in the files of the workspaces."""
+    kept = {name: told for name, told in found.items() if not name.startswith("refs/heads/smithers/")}
+    kept |= {name: {**told, "spaces": sorted(told["spaces"])} for name, told in kept.items() if name.startswith("run ")}
+    return kept | {"files": {name: told for name, told in found["files"].items() if not name.startswith(SPACES)}}
+
+
 def _apart(expected: Any, found: Any) -> str:
     if isinstance(expected, dict) and isinstance(found, dict):
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -217,9 +240,12 @@ def _plain(name: str) -> str:
     return re.sub(r"[0-9a-f]{40}", "…", name)
 
 
-def leftovers(world: World, normal: set[str]) -> list[str]:
-    """No lock or temporary file is left that nobody removes; `normal` is what the undisturbed operation leaves."""
-    extra = sorted(names(world) - normal)
+def leftovers(world: World, normal: set[str], *, undeleted: bool) -> list[str]:
+    """No lock or temporary file is left that nobody removes.
+
+    `normal` is what the undisturbed operation leaves; `undeleted`: git was not let delete one.
+    """
+    extra = sorted(name for name in names(world) - normal if not (undeleted and KEPT.fullmatch(name)))
     going = [found[1] for name in extra if (found := re.fullmatch(SPACES + r"worktrees/.+/\.([^/]+)\.going", name))]
     records = tuple(f"repo/.git/worktrees/{name}" for name in going)  # `smithers gc` ends it together with the folder
     return [f"left: {name}" for name in extra if not _excused(name) and not name.startswith(records)]

@@ -32,6 +32,8 @@ class Template:
 
     place: Place
     ledger: str
+    may_go: bool
+    """Whether the step that waits for it may go on."""
 
 
 class World:
@@ -43,6 +45,8 @@ class World:
         self.repo, self.home, self.tmp = (self.root / name for name in ("repo", "home", "tmp"))
         self.ledger = folder / "ledger"
         """A line for each step that has done its work."""
+        self.go = folder / "ledger-go"
+        """For this file one step waits."""
         self.page = Page(folder / "page")
         self.template: Template | None = None
         """That of the case which was begun last."""
@@ -90,7 +94,7 @@ class World:
             shutil.rmtree(self.root)
         self.tmp.mkdir(parents=True)
         repos.write(self.home, {".gitconfig": self._gitconfig, ".config/smithers/config.toml": self._config})
-        for path in (self.ledger, Path(f"{self.ledger}-go")):
+        for path in (self.ledger, self.go):
             path.unlink(missing_ok=True)
         repos.make_repo(self.repo, files)
         (self.repo / ".git" / "info").mkdir(exist_ok=True)
@@ -105,12 +109,16 @@ class World:
 
     def keep(self) -> Template:
         """What is there now, for `restore`."""
-        return Template(Place(self.root), self.ledger.read_text("utf-8") if self.ledger.exists() else "")
+        ledger = self.ledger.read_text("utf-8") if self.ledger.exists() else ""
+        return Template(Place(self.root), ledger, self.go.exists())
 
     def restore(self, template: Template) -> None:
         self.template = template
         template.place.restore()
         self.ledger.write_text(template.ledger, "utf-8")
+        self.go.unlink(missing_ok=True)
+        if template.may_go:
+            self.go.touch()
 
     # -- commands
 

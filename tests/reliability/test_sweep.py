@@ -18,6 +18,8 @@ EVERYDAY = 2
 FOUND = {
     "a torn record of a worktree": ("land", "kill-before", "write /commondir"),
     "a torn record of a workspace": ("up", "kill-before", "write /commondir"),
+    "a record of a workspace cut off": ("up", "tear", "write /commondir"),
+    "where a record is, cut off": ("up", "tear", "write main/.git"),
     "a record of a worktree before its lock": ("land", "kill-before", "open /locked"),
     "the lock of the user's branch": ("land", "kill-before", "rename refs/heads/main"),
     "the lock of the user's HEAD": ("land", "kill-before", "unlink /HEAD.lock"),

@@ -124,7 +124,8 @@ def mend_records(common_dir: Path, root: Path, since: float) -> list[Path]:
     claims = {_text(path / ".git").removeprefix(_LINKED).strip(): path for path in folders}
     known = set[Path]()
     for record in sorted((common_dir / "worktrees").glob("*")):
-        if _text(record / "commondir").strip() in ("", ".") or "\0" in _text(record / "commondir"):
+        told = _text(record / "commondir")
+        if (_COMMON.startswith(told) and told != _COMMON) or "\0" in told:
             put(record / "commondir", os.fsencode(_COMMON))
         folder = _folder(record) or claims.get(str(record))
         if folder is None:

@@ -57,7 +57,8 @@ def clear_torn(repo: Repository) -> None:
 
 
 def _torn(folder: Path) -> bool:
-    return folder.is_dir() and any(not _text(folder / name) for name in _PARTS)
+    """Whether a part is missing or was cut off: git ends each with a line feed."""
+    return folder.is_dir() and any(not _text(folder / name).endswith("\n") for name in _PARTS)
 
 
 def _ours(folder: Path) -> bool:

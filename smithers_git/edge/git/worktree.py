@@ -289,9 +289,11 @@ def _room_for(repo: Repository, path: Path) -> Path:
     path = path.parent.resolve() / path.name
     link = path / ".git"
     if link.is_file() and [*path.iterdir()] == [link]:  # of a `git worktree add` that was killed
-        text = os.fsdecode(link.read_bytes()).rstrip("\n")
-        record_there = Path(text.removeprefix("gitdir: "))
-        if not text or (record_there.parent == repo.common_dir / "worktrees" and not record_there.exists()):
+        text, records = os.fsdecode(link.read_bytes()), repo.common_dir / "worktrees"
+        begins = f"gitdir: {records}/"
+        torn = not text.endswith("\n") and (begins.startswith(text) or text.startswith(begins))
+        there = Path(text.removeprefix("gitdir: ").rstrip("\n"))
+        if torn or (there.parent == records and not there.exists()):
             link.unlink()
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise StorageError(f"{path} exists and is not an empty folder", hint=f"move it away: mv {path} {path}.old")
