@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from reliability.simulate.simulation import Failed, compare, play
 
 from smithers_git.core import waiting
 from smithers_git.core.schedule import Start, decide
+from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import Timer
 from smithers_git.names import RUNS
-from smithers_git.service import engine, outcome, recover, runs
+from smithers_git.service import dispatch, engine, outcome, recover, runs
 
 pytestmark = [  # a killed process closes no files
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
@@ -115,7 +117,7 @@ def test_every_kind_of_trouble_and_of_node_is_met(folder):
         trouble.update(deed.what for deed in scenario.deeds)
     assert kinds == {
         "sequence", "parallel", "loop", "branch", "worktree", "saga", "try", "value", "run", "call", "approval",
-        "question", "signal", "timer",
+        "question", "signal", "timer", "again",
     }  # fmt: skip
     assert trouble.keys() >= {"switch", "kill", "stall", "rob", "full", "twice", "late", "lost", "cancel", "rewind"}
     assert min(trouble.values()) >= 5
@@ -225,6 +227,19 @@ def test_a_workspace_that_is_taken_back_is_caught(folder, monkeypatch):
     monkeypatch.setattr(outcome, "_newer", lambda *_: [])
     with pytest.raises(Failed, match="instead of"):
         compare(2859, folder)
+
+
+def test_a_run_that_continues_as_two_is_caught(folder, monkeypatch):
+    """Whoever comes after an engine that died between the two runs begins one more."""
+    tokens = itertools.count()
+    monkeypatch.setattr(dispatch, "run_of", lambda run, *_: f"{run}-{next(tokens)}")
+    real = dispatch.Dispatcher._runs
+
+    def forgetful(self, task, known, key):
+        return real(self, task, NodeState(), key)
+
+    monkeypatch.setattr(dispatch.Dispatcher, "_runs", forgetful)
+    assert "continued as 2 runs" in caught(folder, 11)[1]
 
 
 def test_a_retry_that_does_not_wait_is_caught(folder, monkeypatch):

@@ -15,7 +15,7 @@ from kit.zoo import Zoo, wild
 from smithers_git.core import events as ev
 from smithers_git.edge import content
 from smithers_git.service import pools, supervise
-from smithers_git.service.accounts import FIRST, known_limits
+from smithers_git.service.accounts import FIRST
 from smithers_git.service.project import Project
 
 pytestmark = pytest.mark.usefixtures("warm_reapers")

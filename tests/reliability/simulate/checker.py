@@ -5,6 +5,7 @@ It knows the rules and not the code: of the package it uses the decoder, `apply`
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,11 @@ class Checker:
         line.state = self._fold(line.frames)
         self._world.tell(process, f"rewound {run} to frame {line.state.number}")
 
+    def continues(self, name: str) -> bool:
+        """Whether a ref is that of a run which another one continues as, and which has just begun."""
+        line = self.lines.get(name.removeprefix(RUNS))
+        return line is not None and line.state.number == 0 and line.state.predecessor is not None
+
     def _begin(self, process: Process, run: str, tip: str) -> None:
         data = self._read(tip)
         line = self.lines[run] = Line()
@@ -113,7 +119,8 @@ class Checker:
         if data.owner.pid != process.pid:
             raise Violation(f"frame {data.number} names process {data.owner.pid}, and {process.pid} wrote it")
         owner = self._world.owner(run)
-        if process.drive is not None and owner is not process and not process.robbed:
+        begins = data.number == 0 and line.state.predecessor is None  # whoever continues as it, owns that one
+        if process.drive is not None and owner is not process and not process.robbed and not begins:
             raise Violation(
                 f"P6: {process.name} wrote frame {data.number} of {run}, whose owner is {owner and owner.name}"
             )
@@ -191,6 +198,7 @@ class Checker:
         """Of the whole repository, when nothing goes on any more."""
         for run, line in self.lines.items():
             self._whole(run, line)
+        self._lineage()
         reached = set().union(*(self._reached(run) for run in self.lines))
         for commit in self.acked:
             if commit not in reached:
@@ -217,6 +225,17 @@ class Checker:
         for key, node in line.state.nodes.items():
             if node.output is not None and node.output not in there:
                 raise Violation(f"P2: the output of {key} is not in the newest frame of {run}")
+
+    def _lineage(self) -> None:
+        """A run continues as exactly one other, unless somebody takes it back or has its last task done again."""
+        before = Counter(line.state.predecessor for line in self.lines.values() if line.state.predecessor is not None)
+        for run, line in self.lines.items():
+            after = line.state.successor
+            if after is not None and self.lines[after].state.predecessor != run:
+                raise Violation(f"{run} continued as {after}, which does not know of that")
+            resets = sum(isinstance(event, ev.TaskReset) for _, data in line.frames for event in data.events)
+            if before[run] > 1 + resets and not self._tails(run):
+                raise Violation(f"P3: {run} continued as {before[run]} runs")
 
     def _bytes(self) -> None:
         """P9: what a program had written when its process was killed is in a frame, or still where it wrote it."""

@@ -1,8 +1,9 @@
-"""Which scenario a seed is. A part of the seeds has a merge queue, on which several runs of one workflow land."""
+"""Which scenario a seed is. Some seeds have a merge queue on which several runs land, or runs that go on as others."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from reliability.simulate.scenario import (
@@ -19,6 +20,8 @@ from reliability.simulate.scenario import (
 
 LANDING = 17
 """One seed of so many has a merge queue: it takes as long as four others."""
+AGAIN = 17
+"""One seed of so many has a run that continues as another one."""
 _DEEDS = {
     "push": 3, "merge": 2, "move": 1, "hold": 2, "let": 2, "eject": 2, "cancel": 1, "pause": 1, "resume": 2,
     "rewind": 2, "fork": 1, "retry": 1,
@@ -27,7 +30,16 @@ _DEEDS = {
 
 def draw(seed: int) -> Scenario:
     """The scenario of a seed: the same on every machine, and in every process."""
-    return _landing(seed) if seed % LANDING == 5 else ordinary(seed)
+    if seed % LANDING == 5:
+        return _landing(seed)
+    found = ordinary(seed)
+    return _again(found) if seed % AGAIN == 11 else found
+
+
+def _again(found: Scenario) -> Scenario:
+    """The same, and at its end the run continues as another one, once or twice."""
+    more = Spec("again", "again", options={"times": 1 + found.seed % 2})
+    return replace(found, root=Spec("sequence", "all", (found.root, more)), between=found.seed % 3 > 0)
 
 
 def _landing(seed: int) -> Scenario:

@@ -11,10 +11,11 @@ from pydantic import BaseModel
 from reliability.simulate.scenario import Scenario, Spec
 
 from smithers_git.core.failure_nodes import Saga, Step, TryCatchFinally
+from smithers_git.core.flow_nodes import ContinueAsNew
 from smithers_git.core.nodes import Approval, Branch, Loop, NeedsApproval, Node, Parallel, Sequence, Task, Worktree
 from smithers_git.core.queue_nodes import Land, MergeQueue
 from smithers_git.core.wait_nodes import HumanTask, Signal, Timer
-from smithers_git.core.workflow import Context, NoInput, Workflow
+from smithers_git.core.workflow import Context, Workflow
 from smithers_git.names import identifier
 from smithers_git.service.source import Location, Source
 
@@ -37,16 +38,14 @@ def source_of(scenario: Scenario, run: str) -> Source:
     if scenario.landings is not None:
         return _source(lambda _ctx: _queue_of(scenario.root, scenario.landings.target, run, kinds))
 
-    def render(ctx: Context[NoInput]) -> Node | None:
+    def render(ctx: Context[Note]) -> Node | None:
         return _node(scenario.root, ctx, kinds)
 
     return _source(render)
 
 
-def _source(render: Callable[[Context[NoInput]], Node | None]) -> Source:
-    return Source(
-        Location("simulated", FOLDER, "workflow.py", whole=True), Workflow(render, NoInput, "simulated"), FILES
-    )
+def _source(render: Callable[[Context[Note]], Node | None]) -> Source:
+    return Source(Location("simulated", FOLDER, "workflow.py", whole=True), Workflow(render, Note, "simulated"), FILES)
 
 
 def _queue_of(root: Spec, target: str | None, run: str, kinds: dict[str, str]) -> Node:
@@ -72,7 +71,10 @@ def _queue_of(root: Spec, target: str | None, run: str, kinds: dict[str, str]) -
     return Sequence(MergeQueue(*trees, onto=target, gates=gates, style=style), *(_task(leaf, kinds) for leaf in after))
 
 
-def _node(spec: Spec, ctx: Context[Any], kinds: dict[str, str]) -> Node:
+def _node(spec: Spec, ctx: Context[Any], kinds: dict[str, str]) -> Any:
+    if spec.kind == "again":
+        number = ctx.input.n + 1
+        return ContinueAsNew(spec.id, {"n": number}) if number <= spec.options["times"] else None
     if not spec.children:
         return _LEAVES[spec.kind](spec, kinds)
     inside = [_node(child, ctx, kinds) for child in spec.children]

@@ -111,6 +111,8 @@ class Scenario:
     jumps: tuple[tuple[float, float], ...] = ()
     """(virtual seconds, by how many the wall clock jumps)."""
     landings: Landings | None = None
+    between: bool = False
+    """The engine dies when it has begun the run that another one continues as."""
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}{' (steady)' * self.steady}, at most {self.max_concurrency} at once"]

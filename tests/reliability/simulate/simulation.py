@@ -184,8 +184,8 @@ def compare(seed: int, folder: Path) -> Played:
     """Play a seed; a steady one must end as it does when nothing goes wrong."""
     played = play(seed, folder)
     scenario = played.world.scenario
-    if scenario.steady and (scenario.faults or scenario.hazards or scenario.jumps):
-        calm = play(seed, folder, replace(scenario, faults=(), hazards=(), jumps=()))
+    if scenario.steady and (scenario.faults or scenario.hazards or scenario.jumps or scenario.between):
+        calm = play(seed, folder, replace(scenario, faults=(), hazards=(), jumps=(), between=False))
         got, wanted = outcome(played.world), outcome(calm.world)
         if got != wanted:
             text = f"{scenario}\n" + "\n".join(played.world.trace) + f"\n\nended as {got}\ninstead of  {wanted}"

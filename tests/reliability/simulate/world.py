@@ -74,6 +74,10 @@ class Process:
             world.version += 1
             world.last = world.steps
             world.checker.swapped(self, name)
+            if world.between and world.checker.continues(name):
+                world.between = False
+                world.kill(self)
+                raise Killed
         if world.steps >= world.next_fault:
             world.fault(self, what)
 
@@ -114,6 +118,7 @@ class World:
         """Who had each lock last."""
         self._sources: dict[str, Source] = {}
         self.landings = scenario.landings or Landings()
+        self.between = scenario.between
         self.gates = self.moves = 0
         """Gates, and moves of a branch, that merge queues have begun."""
         self.race: Callable[[], None] = lambda: None
