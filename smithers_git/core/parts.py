@@ -134,7 +134,7 @@ class WaitState:
     on_cancel: GiveUp = "fail"
     continued: bool = False
     end: Literal["resolved", "expired", "cancelled", "withdrawn"] | None = None
-    """`withdrawn`: the attempt that asked is over. None while it is waited for."""
+    """`withdrawn`: the attempt that asked is over, or the plan went on without it. None while it is waited for."""
     by: str = ""
     """Who answered, sent the signal or withdrew it."""
     note: str = ""
