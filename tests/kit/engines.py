@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,8 @@ class Engine:
         self.process.wait(PATIENCE)
 
     def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+        with suppress(ProcessLookupError):  # it ended by itself just now
+            self.process.send_signal(number)
 
 
 class Engines:
