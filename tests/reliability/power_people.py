@@ -26,7 +26,8 @@ def _ended(stage: Stage, known: list[Mark], ever: list[Mark], first: int) -> dic
     twice = sorted(finished & set(stage.did()))
     assert not twice, f"P3: {twice} had finished, and ran again"
     everyday(stage)
-    assert engines.state_of(stage.repo, "r").end == "finished"
+    state = engines.state_of(stage.repo, "r")
+    assert state.end == "finished", f"the run is {state.end or 'open'} at frame {state.number}: {state.error}"
     proofs.index_is_a_rebuild(stage.repo)
     proofs.sound(stage.repo)
     return {path: data.decode() for path, (_, data) in proofs.tree(stage.repo, f"{RUN}:outputs").items()}
@@ -61,7 +62,7 @@ def _recover_people(stage: Stage, known: list[Mark], ever: list[Mark], first: in
             break
         if "where" in open_waits:
             stage(*ANSWER, codes=(0, 1))  # 1: it was said, and the run has not looked at it yet
-        elif "go" in open_waits and not state.signals:
+        elif "go" in open_waits and not any(one.name == "go" for one in state.signals):  # an answer may be one too
             stage(*SIGNAL)
         stage(*_ON, codes=(0, 3))
     return {path: data for path, data in _ended(stage, known, ever, first).items() if "last" not in path}

@@ -173,12 +173,12 @@ def _headed(text: str) -> bool:
 def _orphan(folder: Path, common_dir: Path, since: float) -> bool:
     """Whether the folder was a worktree here, before the machine started, and no record of it is left."""
     link = folder / ".git"
-    text, found = _text(link), _stat(link)
-    if found is not None and found.st_mtime >= since:
+    text, found = _text(link), _stat(link) or folder.stat()
+    if found.st_mtime >= since:
         return False
     if text and not text.startswith(f"{_LINKED}{common_dir}/worktrees/"):
         return False
-    return found is not None and not link.is_dir() and any(folder.iterdir())
+    return not link.is_dir() and any(folder.iterdir())
 
 
 def _shelve(folder: Path) -> Path:

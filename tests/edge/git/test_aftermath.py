@@ -102,6 +102,17 @@ def test_a_workspace_of_which_nothing_is_known_any_more_is_set_aside_whole(
     assert (space / "src/app.py").exists()
 
 
+def test_a_workspace_without_its_link_and_its_record_is_set_aside_too(
+    place: Repository, space: Path, tmp_path: Path
+) -> None:
+    (space / ".git").unlink()
+    tear(place.common_dir / "worktrees" / "main" / "gitdir")
+    assert aftermath.mend_records(place.common_dir, tmp_path / "root", 1.0) == [], "it is younger than the start"
+    (shelf,) = aftermath.mend_records(place.common_dir, tmp_path / "root", SINCE)
+    assert (shelf / "src/app.py").exists()
+    assert not space.exists()
+
+
 def test_worktrees_of_the_user_keep_what_they_have(place: Repository, tmp_path: Path) -> None:
     git(place.worktree, "worktree", "add", "-q", str(tmp_path / "mine"))
     record = place.common_dir / "worktrees" / "mine"
