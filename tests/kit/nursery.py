@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-_IMPORTED = ("_ctypes", "fnmatch", "subprocess", "time", "tomllib", "uuid")
+_IMPORTED = ("ctypes", "fnmatch", "subprocess", "time", "tomllib", "uuid")
 """By the reaper and by the tests' agents."""
 
 _FILES = 256  # more than are ever open here
