@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -84,6 +85,7 @@ def Popen(command: Sequence[str], **options: Any) -> Warm | subprocess.Popen[byt
 def _control() -> socket.socket:
     """Where the nursery listens; it ends with this process."""
     ours, theirs = socket.socketpair()
+    atexit.register(ours.close)
     with theirs:
         script = str(Path(__file__).with_name("nursery.py"))
         argv = [sys.executable, "-I", "-S", script, str(theirs.fileno()), _BOOT[-1]]
