@@ -80,6 +80,8 @@ NOT_PROMISED: Final = """\
   its attempt is in its worktree, and is saved before anything touches it, but not if the disk loses it first.
 - **Bytes outside of the workspaces.** A task that changes a database, a server or another folder is not undone by a
   rewind; an attempt that was cut off may have done such a thing, and does it again.
+- **A fresh start behind an error of the disk.** An attempt that fails on one, or stops on a full disk, leaves its
+  files to the next attempt, and the frame says so. Only what a crash cut off starts again from its start tree.
 - **A repository that somebody changes by hand below `.git`.** Deleted objects and refs moved by force are noticed
   and named, not repaired.
 - **Files that git ignores, after a power loss.** What set-up made in a worktree, or a copied `.env`, may be empty then,
