@@ -109,6 +109,8 @@ def test_a_fault_of_the_model_is_a_failure_of_its_kind(cli: Driver, fault: str):
     if fault == "hang":
         limits = {"idle_timeout": cli.machine.hang}
     done = cli.turn(**limits)
+    if not cli.stub.requests:  # on a busy machine gemini took longer than that to begin: then it says nothing of faults
+        done = cli.turn(**{name: limit * 4 for name, limit in limits.items()})
     assert done.kind == kind, done.reply
     assert done.reply.answer == "" or not done.kind
     assert cli.stub.requests
