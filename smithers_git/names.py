@@ -26,6 +26,11 @@ _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}")
 _SPACE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
+def is_ours(ref: str) -> bool:
+    """Whether smithers alone moves the ref of that full name: a run, a queue, the archive, a workspace's branch."""
+    return ref.startswith((OURS, BRANCHES))
+
+
 class TaskKey(NamedTuple):
     """One position in the plan in one pass of its loop: the key of an output."""
 

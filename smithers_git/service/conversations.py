@@ -98,11 +98,13 @@ def ready(asked: Asked, kept: Kept | None) -> Ready:
 def _set_torn_aside(asked: Asked, kept: Kept | None) -> None:
     """Rename files that a power loss emptied or cut off: CLIs flush nothing, and would go on remembering nothing."""
     root = state_folder(asked.profile, asked.environ)
-    for path in session_files(asked.profile, asked.environ, asked.session) if root is not None else ():
+    if root is None:
+        return
+    for path in session_files(asked.profile, asked.environ, asked.session):
         if path.stat().st_mtime >= boot.current().since:
             continue  # somebody has written to it since the machine was started
         data = path.read_bytes()
-        want = kept.files.get(path.relative_to(root).as_posix(), data) if kept is not None and root else data
+        want = kept.files.get(path.relative_to(root).as_posix(), data) if kept is not None else data
         if not data.strip(b"\0") or (data != want and part_of(data, want)):
             path.replace(path.with_name(f"{path.name}{_TORN}"))
 

@@ -19,7 +19,7 @@ from smithers_git.edge.git.restore import SHELF
 from smithers_git.edge.git.usage import reachable
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import SmithersError
-from smithers_git.names import BRANCHES, OURS, REWOUND, run_ref
+from smithers_git.names import BRANCHES, OURS, REWOUND, is_ours, run_ref
 from smithers_git.service import archive, cost, live, runs
 from smithers_git.service.lanes import Lanes
 from smithers_git.service.project import Project
@@ -335,7 +335,7 @@ def _compress(project: Project) -> str | None:
         return "an engine packs just now"
     try:
         refs = project.objects.refs("refs/")
-        ours = sorted({tip for name, tip in refs.items() if name.startswith((OURS, BRANCHES))})
+        ours = sorted({tip for name, tip in refs.items() if is_ours(name)})
         pack.compress(project.repository.common_dir, ours, cost.users_tips(project))
     finally:
         lock.release()

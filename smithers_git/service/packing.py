@@ -9,7 +9,7 @@ from typing import Final
 from smithers_git.edge.git.journal import Segment
 from smithers_git.edge.git.pack import consolidate, crowded, pack, pack_reachable, remember
 from smithers_git.errors import GitError, StorageError
-from smithers_git.names import BRANCHES
+from smithers_git.names import is_ours
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
 
@@ -61,7 +61,7 @@ class Packer:
             self._pack(lambda common_dir: pack(common_dir, written))
         if self._works and (written or segment is not None) and crowded(project.repository.common_dir):
             refs = project.objects.refs("refs/")
-            ours = {tip for name, tip in refs.items() if name.startswith(("refs/smithers/", BRANCHES))}
+            ours = {tip for name, tip in refs.items() if is_ours(name)}
             theirs = {tip for name, tip in refs.items() if name.startswith("refs/heads/")} - ours
             self._pack(lambda common_dir: pack_reachable(common_dir, sorted(ours), sorted(theirs)))
 

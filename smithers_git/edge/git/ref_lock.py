@@ -12,7 +12,7 @@ from typing import Final
 
 from smithers_git.clock import SystemClock
 from smithers_git.edge.lock import holding
-from smithers_git.names import BRANCHES, OURS
+from smithers_git.names import BRANCHES, OURS, is_ours
 
 STALE: Final = 2.0
 """Seconds. A living process holds such a lock for less than a millisecond, or for as long as one flush takes."""
@@ -42,7 +42,7 @@ def break_stale(git_dir: Path, name: str) -> bool:
     found = _stale(lock)
     if found is None:
         return not lock.exists()
-    if not name.startswith((OURS, BRANCHES)) or _is_open(found):
+    if not is_ours(name) or _is_open(found):
         return False
     # One at a time: between a look and the removal another one could remove it too, and a third make a fresh lock.
     with holding(git_dir / "smithers" / "locks" / "refs.lock", _WAIT):
