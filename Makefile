@@ -13,7 +13,7 @@ SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; el
 # With it set, every pytest process would rewrite every assertion anew, and every `smithers` compile itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers soak kills power simulate stateful release-fixture sweep growth reliability reliability-page lock clean
+.PHONY: help setup demo test lint types unit docs test-agents test-hooktools bench bench-peers explore soak kills power simulate stateful release-fixture sweep growth reliability reliability-page lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ bench: $(WHEEL)  ## overhead per durable step and other ratios, measured inside 
 bench-peers: $(WHEEL)  ## the durable step beside DBOS, LangGraph and Burr, installed into a cache folder
 	PYTHON=$(BIN)/python sh tests/bench/peers/install.sh
 	$(BIN)/python tests/bench/peers.py --json
+
+explore: $(WHEEL)  ## the properties of `make unit` with examples that nobody has tried (there they are always the same)
+	SMITHERS_TEST_EXPLORE=1 TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m "hypothesis and not soak"
 
 soak: $(WHEEL)  ## the long versions of the crash tests
 	TMPDIR=$(SCRATCH) $(BIN)/pytest -n $(WORKERS) -m soak
