@@ -18,7 +18,8 @@ from smithers_git.errors import RefMoved
 from smithers_git.names import ARCHIVE, OURS, REWOUND, RUNS, run_ref
 
 if TYPE_CHECKING:  # pygit2 comes with it
-    from smithers_git.edge.git.objects import Entry, Objects
+    from smithers_git.edge.git.entries import Entry
+    from smithers_git.edge.git.objects import Objects
 
 LINK: Final = 0o160000
 """The mode of an entry that names a commit, as a submodule's does: git neither follows nor copies it."""
@@ -143,7 +144,7 @@ def _chain(objects: Objects, before: str | None, listed: Mapping[str, str], keep
 
 
 def _tree(objects: Objects, listed: Mapping[str, str]) -> str:
-    from smithers_git.edge.git.objects import TREE, Entry
+    from smithers_git.edge.git.entries import TREE, Entry
 
     entries: dict[str, Entry] = {}
     below: dict[str, dict[str, str]] = {}

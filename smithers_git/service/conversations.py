@@ -21,8 +21,9 @@ from smithers_git.core.command_line import may_resume
 from smithers_git.core.profile import Profile
 from smithers_git.core.redact import Redactor
 from smithers_git.edge import boot
+from smithers_git.edge.git.entries import BLOB
 from smithers_git.edge.git.heal import part_of
-from smithers_git.edge.git.objects import BLOB, Objects
+from smithers_git.edge.git.objects import Objects
 from smithers_git.service.frames import Chain
 from smithers_git.service.talk.state import folder as state_folder
 from smithers_git.service.talk.state import is_id, session_files

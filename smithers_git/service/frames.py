@@ -18,7 +18,8 @@ from smithers_git.core.codec import FrameData, Owner
 from smithers_git.core.redact import Redactor
 from smithers_git.core.scrub import scrub
 from smithers_git.core.state import State, apply
-from smithers_git.edge.git.objects import TREE, Objects
+from smithers_git.edge.git.entries import TREE
+from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.index import Index, Known
 from smithers_git.errors import FormatError, RunNotFound, TooLarge
 from smithers_git.names import run_ref

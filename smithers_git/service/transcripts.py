@@ -12,7 +12,7 @@ from smithers_git.core.lines import Lines, strip_escapes
 from smithers_git.core.profile import Profile, load_profile
 from smithers_git.core.reply import AgentEvent
 from smithers_git.core.stream import Reader
-from smithers_git.edge.git.objects import TREE
+from smithers_git.edge.git.entries import TREE
 from smithers_git.service import pools
 from smithers_git.service.project import Project
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from smithers_git.edge.git.objects import BLOB, TREE, Entry, Objects
+from smithers_git.edge.git.entries import BLOB, TREE, Entries, Entry
+from smithers_git.edge.git.objects import Objects
 
 
 @dataclass(slots=True)
 class _Folder:
-    entries: dict[str, Entry]
+    entries: Entries
     opened: dict[str, _Folder] = field(default_factory=dict)
     """Folders in it that were looked into; `entries` has what they were when they were last written."""
     dirty: bool = False
@@ -24,7 +25,7 @@ class FrameTree:
 
     def __init__(self, objects: Objects, root: str | None = None) -> None:
         self.objects = objects
-        self._root = _Folder(objects.read_tree(root) if root else {})
+        self._root = _Folder(Entries(objects.read_tree(root) if root else {}))
         self._written = root
 
     def get(self, path: str) -> Entry | None:
@@ -37,7 +38,7 @@ class FrameTree:
         """Let `path` be the object `oid`; folders on the way are made. A whole tree can be put with mode TREE."""
         *parents, name = path.split("/")
         way = self._walk(parents, make=True)
-        way[-1].entries[name] = Entry(mode, oid)
+        way[-1].entries.put(name, Entry(mode, oid))
         self._changed(way, name)
 
     def remove(self, path: str) -> None:
@@ -45,7 +46,7 @@ class FrameTree:
         *parents, name = path.split("/")
         way = self._walk(parents)
         if way and (name in way[-1].entries or name in way[-1].opened):
-            way[-1].entries.pop(name, None)
+            way[-1].entries.remove(name)
             self._changed(way, name)
 
     def write(self) -> str:
@@ -69,10 +70,10 @@ class FrameTree:
             if inner is None:
                 entry = folder.entries.get(name)
                 if entry is not None and entry.mode == TREE:
-                    inner = _Folder(self.objects.read_tree(entry.oid))
+                    inner = _Folder(Entries(self.objects.read_tree(entry.oid)))
                 elif make:
-                    folder.entries.pop(name, None)
-                    inner = _Folder({})
+                    folder.entries.remove(name)
+                    inner = _Folder(Entries())
                 else:
                     return []
                 folder.opened[name] = inner
@@ -85,8 +86,8 @@ class FrameTree:
                 oid = self._write(inner)
                 if oid is None:
                     del folder.opened[name]
-                    folder.entries.pop(name, None)
+                    folder.entries.remove(name)
                 else:
-                    folder.entries[name] = Entry(TREE, oid)
+                    folder.entries.put(name, Entry(TREE, oid))
         folder.dirty = False
         return self.objects.write_tree(folder.entries) if folder.entries else None

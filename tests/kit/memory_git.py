@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from smithers_git.edge.git.objects import IDENTITY, TREE, Commit, Entry, Hands, Objects
+from smithers_git.edge.git.entries import TREE, Entry
+from smithers_git.edge.git.objects import IDENTITY, Commit, Hands, Objects
 from smithers_git.errors import GitError, RefMoved
 
 _DAMAGED = "git fsck tells what is damaged"

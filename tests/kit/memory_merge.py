@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from kit.memory_git import MemoryObjects
 
+from smithers_git.edge.git.entries import Entry
 from smithers_git.edge.git.merge import Candidate, Clash, Message, Style
-from smithers_git.edge.git.objects import IDENTITY, Entry, Hands
+from smithers_git.edge.git.objects import IDENTITY, Hands
 
 
 class MemoryMerger:

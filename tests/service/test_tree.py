@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kit import repos
 from kit.repos import git
 
-from smithers_git.edge.git.objects import TREE, Entry, Objects
+from smithers_git.edge.git.entries import TREE, Entry
+from smithers_git.edge.git.objects import Objects
 from smithers_git.service.tree import FrameTree
 
 

@@ -8,7 +8,7 @@ from kit.memory_git import MemoryObjects, Store
 from smithers_git.core import events as ev
 from smithers_git.core.codec import Owner
 from smithers_git.core.nodes import Task
-from smithers_git.edge.git.objects import BLOB, Entry
+from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.names import TaskKey
 from smithers_git.service import outcome
 from smithers_git.service.frames import Chain

@@ -12,7 +12,8 @@ from typing import Final
 
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import failure, storage_errors
-from smithers_git.edge.git.objects import TREE, Objects
+from smithers_git.edge.git.entries import TREE
+from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.process import temporary
 from smithers_git.errors import GitError
 

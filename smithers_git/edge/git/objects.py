@@ -12,7 +12,6 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +21,7 @@ from pygit2.enums import ObjectType
 from smithers_git.edge.git import collection, journal, loose, ref_file, ref_lock
 from smithers_git.edge.git.command import complaint, try_git
 from smithers_git.edge.git.durable import flush
+from smithers_git.edge.git.entries import TREE, Entries, Entry
 from smithers_git.errors import (
     DiskFull,
     GitError,
@@ -33,8 +33,6 @@ from smithers_git.errors import (
     is_full,
 )
 
-BLOB: Final = 0o100644
-TREE: Final = 0o040000
 IDENTITY: Final = "Smithers <smithers@localhost>"
 
 _TRIES: Final = 10
@@ -50,13 +48,6 @@ _KINDS: Final = {"blob": ObjectType.BLOB, "tree": ObjectType.TREE, "commit": Obj
 
 _DISK: Final = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EIO}
 _DISK_WORDS: Final = ("read-only file system", "permission denied", "input/output error")
-
-
-class Entry(NamedTuple):
-    """One entry of a tree."""
-
-    mode: int
-    oid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +77,6 @@ def _is_disk(error: Exception) -> bool:
     return is_full(error) or any(word in str(error).lower() for word in _DISK_WORDS)
 
 
-@lru_cache(4096)  # a step writes some fifty entries again of which one is new
-def _row(name: str, mode: int, oid: str) -> tuple[bytes, bytes]:
-    """An entry as its place in git's order and its bytes."""
-    data = name.encode()
-    return data + b"/" * (mode == TREE), b"%o %s\0%s" % (mode, data, bytes.fromhex(oid))
-
-
 class Objects:
     """Objects and refs of one repository.
 
@@ -115,7 +99,8 @@ class Objects:
         """Ids of the loose objects that this process wrote and has not packed yet."""
         self._fresh: list[loose.Loose] = []
         """What was written since a ref was moved last: until then a `git gc` of the user's may take it away."""
-        self._calm = collection.Calm(0, running=False)
+        self._calm: collection.Calm | None = None
+        """How it stood when it was looked last, before the first of them."""
         self._new_folder = False
         journal.recover(git_dir, self)
 
@@ -126,8 +111,8 @@ class Objects:
 
     def write_tree(self, entries: Mapping[str, Entry]) -> str:
         """A tree of `entries`, in git's own order (a folder sorts as if its name ended in a slash)."""
-        rows = sorted([_row(name, mode, oid) for name, (mode, oid) in entries.items()])
-        return self._write("tree", b"".join([data for _, data in rows]))
+        known = entries if isinstance(entries, Entries) else Entries(entries)
+        return self._write("tree", known.data())
 
     def write_commit(self, tree: str, parents: list[str], message: str, moment: int, hands: Hands | None = None) -> str:
         """A commit by smithers itself at `moment` (Unix seconds, UTC); by `hands` at their own times when given."""
@@ -157,7 +142,7 @@ class Objects:
 
     def _begin(self, found: loose.Loose) -> loose.Loose:
         """Note an object that is about to be written."""
-        if not self._fresh or len(self._fresh) >= _MOST_FRESH:
+        if self._calm is None or len(self._fresh) >= _MOST_FRESH:
             self._fresh.clear()
             self._calm = collection.look(self._git_dir)
         self._fresh.append(found)
@@ -165,7 +150,7 @@ class Objects:
 
     def _keep(self) -> None:
         """Write again what a `git gc` beside us took away, as no ref held it when it looked."""
-        while self._fresh and collection.disturbed(self._git_dir, self._calm):
+        while self._fresh and self._calm and collection.disturbed(self._git_dir, self._calm):
             self._calm = collection.look(self._git_dir)
             for one in self._fresh:
                 if not self.has(one.oid):

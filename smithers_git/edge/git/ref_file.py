@@ -20,16 +20,23 @@ from smithers_git.errors import LockTimeout
 
 _TRIES: Final = 10
 """`git pack-refs` and `git gc` remove the folder of a ref that they have packed as often as we make it."""
+_MOST: Final = 64
+"""Bytes that are looked at: a commit's name and the end of its line are 41."""
 _COMMIT: Final = re.compile(rb"[0-9a-f]{40}\n?")
 
 
 def read(git_dir: Path, name: str) -> str | None:
     """What the file of the ref says; None when there is none, or it holds no commit: packed, symbolic, or torn."""
     try:
-        with open(f"{git_dir}/{name}", "rb", 0) as file:  # noqa: PTH123 - a Path costs 10 us
-            data = file.read()
+        fd = os.open(f"{git_dir}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        data = os.read(fd, _MOST)
+    except OSError:  # a folder, say
+        return None
+    finally:
+        os.close(fd)
     return data[:40].decode() if _COMMIT.fullmatch(data) else None
 
 

@@ -15,8 +15,9 @@ from kit.repos import git
 
 from smithers_git.edge.git import collection, snapshot
 from smithers_git.edge.git.checkout import Checkout
+from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.git.journaled import Journaled
-from smithers_git.edge.git.objects import BLOB, Entry, Objects
+from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.repository import discover
 from smithers_git.edge.git.worktree import add
 

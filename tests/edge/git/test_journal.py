@@ -15,8 +15,9 @@ from kit.perms import python_bound_by_modes
 from kit.repos import git
 
 from smithers_git.edge.git import journal, loose
+from smithers_git.edge.git.entries import BLOB, TREE, Entry
 from smithers_git.edge.git.journaled import Journaled
-from smithers_git.edge.git.objects import BLOB, TREE, Entry, Objects
+from smithers_git.edge.git.objects import Objects
 from smithers_git.errors import RefMoved, StorageError
 
 REF = "refs/smithers/runs/r1"

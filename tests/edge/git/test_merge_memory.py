@@ -11,8 +11,9 @@ from kit.memory_merge import MemoryMerger
 from kit.repos import git
 
 from smithers_git.core import commit_message
+from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.git.merge import Candidate, Merger
-from smithers_git.edge.git.objects import BLOB, Entry, Objects
+from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.repository import discover
 
 MOMENT = 1_700_000_000

@@ -23,7 +23,8 @@ from kit.repos import git
 
 from smithers_git.edge.git import objects as module
 from smithers_git.edge.git import ref_lock
-from smithers_git.edge.git.objects import BLOB, TREE, Entry, Hands, Objects
+from smithers_git.edge.git.entries import BLOB, TREE, Entry
+from smithers_git.edge.git.objects import Hands, Objects
 from smithers_git.errors import GitError, LockTimeout, RefMoved, RepositoryError
 
 REF = "refs/smithers/runs/r1"

@@ -8,7 +8,8 @@ import pytest
 from kit.repos import git
 
 from smithers_git.edge.git import pack
-from smithers_git.edge.git.objects import BLOB, Entry, Objects
+from smithers_git.edge.git.entries import BLOB, Entry
+from smithers_git.edge.git.objects import Objects
 from smithers_git.service.tree import FrameTree
 
 

@@ -17,7 +17,7 @@ from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.codec import FrameData
 from smithers_git.core.state import State, apply
-from smithers_git.edge.git.objects import TREE, Entry
+from smithers_git.edge.git.entries import TREE, Entry
 from smithers_git.names import QUEUE, REWOUND, RUNS, TaskKey, run_ref
 
 if TYPE_CHECKING:

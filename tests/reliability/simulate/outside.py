@@ -14,7 +14,7 @@ from reliability.simulate.landing import ADA, SimCondition, SimSite
 from smithers_git.core.codec import Owner
 from smithers_git.core.redact import Redactor
 from smithers_git.core.settings import Settings
-from smithers_git.edge.git.objects import BLOB, Entry
+from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.edge.index import Known, RunRow, row_of

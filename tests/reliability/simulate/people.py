@@ -13,8 +13,8 @@ from reliability.simulate.world import RUN
 
 from smithers_git.core.landing.state import EntryState
 from smithers_git.core.state import State
+from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.git.merge import Candidate
-from smithers_git.edge.git.objects import BLOB, Entry
 from smithers_git.errors import RunRefused, SmithersError
 from smithers_git.names import TaskKey
 from smithers_git.service import approvals, control, travel, waits

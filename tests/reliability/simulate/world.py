@@ -18,7 +18,7 @@ from reliability.simulate.scenario import Fault, Hazard, Landings, Scenario
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
-from smithers_git.edge.git.objects import BLOB, Entry
+from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.index import Known, RunRow
 from smithers_git.errors import DiskFull, SmithersError
 from smithers_git.service.drive import Drive, Resume, go_through
