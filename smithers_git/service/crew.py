@@ -10,6 +10,9 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
+SHORT: Final = 0.002
+"""Seconds within which most functions end. Until then to look what else there is to do would cost more than they do."""
+
 
 class Flight(NamedTuple):
     """An attempt that a worker makes."""

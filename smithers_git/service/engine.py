@@ -21,7 +21,7 @@ from smithers_git.names import TaskKey
 from smithers_git.service import approvals, children, disk, outcome, recover, successor
 from smithers_git.service.admission import Admission
 from smithers_git.service.budget import Purse
-from smithers_git.service.crew import Flight
+from smithers_git.service.crew import SHORT, Flight
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
@@ -233,6 +233,8 @@ class Engine:
         self._commit()
         for job in jobs:
             self._fly(job, outcome.cached(self.project, job))
+        if jobs and all(job.task.kind == "call" for job in jobs):
+            self._take(SHORT)
         return True
 
     def _fly(self, job: Job, known: Result | None) -> None:
@@ -362,11 +364,10 @@ class Engine:
             flight.cancel.set()
         while self._flying:
             self._take(None)
-        state = self.chain.state
         told = f"the engine was told to stop ({reason})"
         if self.parked:
             told = "the disk is full" if self.parked.kind == "disk" else self.parked.reason
-        text = "cancelled" if state.cancel_requested else told
+        text = "cancelled" if self.chain.state.cancel_requested else told
         while not self._last_frame(text):
             self._reload()
         return False

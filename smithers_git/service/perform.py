@@ -46,8 +46,8 @@ TAIL: Final = 16 << 10
 
 
 def _clean(result: Result, redactor: Redactor) -> None:
-    """Take secrets out of what did not come through a stream: values of functions, messages of exceptions."""
-    result.value, result.notes = redactor.value(result.value), redactor.value(result.notes)
+    """Take secrets out of what did not come through a stream, messages of exceptions; the frame does it for values."""
+    result.notes = redactor.value(result.notes)
     result.message, result.hint = redactor.text(result.message), redactor.text(result.hint)
     result.full = result.full and redactor.text(result.full)
 
