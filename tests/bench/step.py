@@ -21,8 +21,8 @@ import pygit2
 
 def cpu() -> float:
     """User and system time of this process and the children it waited for, in seconds."""
-    now = os.times()
-    return now.user + now.system + now.children_user + now.children_system
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def report(began: float, used: float, n: int) -> None:

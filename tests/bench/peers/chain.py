@@ -29,8 +29,8 @@ again = (folder / "stopped").exists()
 
 
 def cpu() -> float:
-    now = os.times()
-    return now.user + now.system + now.children_user + now.children_system
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def work(number: int) -> dict:
