@@ -249,16 +249,18 @@ class Objects:
             raise GitError(f"{name} cannot be read: {error}", hint="run smithers doctor") from error
 
     def refs(self, prefix: str) -> dict[str, str]:
-        """Refs whose name begins with `prefix`, with what they point at."""
+        """Refs whose name begins with `prefix`, with what they point at; LockTimeout while git packs them on and on."""
         # libgit2 (1.9.7) reads packed-refs and then each loose ref, so one that `git pack-refs` moves in between is in
         # neither. git puts the new packed-refs in its place before it removes any loose one.
-        for _ in range(_TRIES):
+        for pause in (*_PAUSES, None):
             packed = self._packed()
             names = [name for name in self._repo.references if name.startswith(prefix)]
             found = {name: target for name in names if (target := self.ref(name)) is not None}
             if self._packed() == packed:
-                break
-        return found
+                return found
+            if pause is not None:
+                time.sleep(pause)
+        raise LockTimeout("git pack-refs runs again and again", hint="wait until it rests, then run the command again")
 
     def _packed(self) -> tuple[int, int, int] | None:
         """Tells one packed-refs from the next; None where there is none."""

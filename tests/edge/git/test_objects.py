@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import shutil
 import subprocess
@@ -474,13 +475,14 @@ def test_a_ref_that_git_packs_while_refs_are_listed_is_listed(repo, monkeypatch)
     """As `smithers up --resume RUN` met it once in 600 kills: there is no run RUN in this repository."""
     for name in ("refs/smithers/runs/a", "refs/smithers/runs/b"):
         git(repo, "update-ref", name, "HEAD")
-    real = pygit2.Repository(repo / ".git")
+    real, packed = pygit2.Repository(repo / ".git"), []
 
     class Packing:
         def __iter__(self):
             names = iter(real.references)
             yield next(names)
-            git(repo, "pack-refs", "--all", "--prune")
+            if not packed:
+                packed.append(git(repo, "pack-refs", "--all", "--prune"))
             yield from names
 
         def __getitem__(self, name):
@@ -489,6 +491,26 @@ def test_a_ref_that_git_packs_while_refs_are_listed_is_listed(repo, monkeypatch)
     objects = Objects(repo / ".git")
     monkeypatch.setattr(objects, "_repo", SimpleNamespace(references=Packing()))
     assert [*objects.refs("refs/smithers/runs/")] == ["refs/smithers/runs/a", "refs/smithers/runs/b"]
+
+
+def test_refs_that_git_packs_on_and_on_are_no_list(repo, monkeypatch):
+    real, count = pygit2.Repository(repo / ".git"), itertools.count()
+
+    class Packing:
+        def __iter__(self):
+            git(repo, "update-ref", f"refs/smithers/runs/r{next(count)}", "HEAD")
+            git(repo, "pack-refs", "--all", "--prune")
+            yield from real.references
+
+        def __getitem__(self, name):
+            return real.references[name]
+
+    objects = Objects(repo / ".git")
+    monkeypatch.setattr(objects, "_repo", SimpleNamespace(references=Packing()))
+    monkeypatch.setattr("smithers_git.edge.git.objects._PAUSES", (0.0, 0.0))
+    with pytest.raises(LockTimeout, match="again and again"):
+        objects.refs("refs/smithers/runs/")
+    assert next(count) == 3
 
 
 # -- the disk
