@@ -11,6 +11,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -104,7 +105,8 @@ class Live:
         self._file.close()
         data = self.path.read_bytes()
         for path in (self.path, self.path.with_suffix(".session"), self._pid):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what is left says nothing any more, and the next engine clears it away
+                path.unlink()
         return _ends(data)
 
 

@@ -92,3 +92,22 @@ def test_a_function_begins_in_the_frame_in_which_one_ended_and_nothing_else_does
         ["said finished"], ["a started"], ["a finished", "b started"], ["b finished"],
         ["told started"], ["told finished", "run finished"],
     ]  # fmt: skip
+
+
+LITTERING = """
+from smithers_git import Task, workflow
+
+@workflow
+def littering(ctx):
+    place = "cd $(git rev-parse --path-format=absolute --git-common-dir) && cd smithers/runs/$SMITHERS_RUN/pids"
+    return Task("work", run=place + " && rm work@0.1.json && mkdir work@0.1.json && echo done")
+"""
+
+
+def test_an_attempt_whose_local_files_cannot_be_removed_ended_well(repo: Path):
+    commit(repo, {"flow.py": LITTERING})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
+    assert (project.run_dir(made.chain.run) / "pids" / "work@0.1.json").is_dir()
+    assert state.end == "finished", state.error
