@@ -73,6 +73,11 @@ class FileLock:
             return None  # no file yet, or the owner is just writing it
         return found if isinstance(found, dict) else None
 
+    def holder_here(self) -> int | None:
+        """The pid of the last owner, if it was one of this machine."""
+        who = self.holder() or {}
+        return who["pid"] if who.get("host") == socket.gethostname() and isinstance(who.get("pid"), int) else None
+
     def __enter__(self) -> Self:
         if self._fd is None:
             self.acquire(60.0)

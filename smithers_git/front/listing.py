@@ -66,6 +66,7 @@ def _document(view: RunView) -> dict[str, Any]:
         "frame": row.frame,
         "step": _step(view),
         "running": view.running,
+        "stopped": view.stopped,
         "waiting": [waiting_document(row.run, one) for one in view.waiting],
         "wake_at": iso(row.wake_at) if row.wake_at is not None and row.end is None else None,
         "title": row.title,
@@ -97,6 +98,8 @@ def waiting_document(run: str, one: Waiting) -> dict[str, Any]:
 
 def _step(view: RunView) -> str:
     """What happens in the run, or what it waits for."""
+    if view.stopped is not None:
+        return f"stopped: kill -CONT {view.stopped}"
     if view.status == "waiting":
         found = [_waits_for(one, view.row.updated) for one in view.waiting]
         return ", ".join(found) or "tries again later"

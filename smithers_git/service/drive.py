@@ -54,7 +54,7 @@ def owning(project: Project, run: str, doing: str) -> Any:
     """Hold the run's lock for a `with` block; raises RunBusy when another live process has it."""
     lock = project.lock(run)
     if not lock.try_acquire({"doing": doing}):
-        raise busy(run, lock)
+        raise busy(run, lock, project.stopped_owner(run))
     try:
         project.settle()
         yield lock
@@ -62,9 +62,14 @@ def owning(project: Project, run: str, doing: str) -> Any:
         lock.release()
 
 
-def busy(run: str, lock: FileLock) -> RunBusy:
-    """That the run has a live owner."""
+def busy(run: str, lock: FileLock, stopped: int | None = None) -> RunBusy:
+    """That the run has a live owner; `stopped` is its pid when it is stopped."""
     holder = lock.holder() or {}
+    if stopped is not None:
+        return RunBusy(
+            f"run {run} is owned by process {stopped}, which is stopped (Ctrl-Z, or a signal)",
+            hint=f"kill -CONT {stopped} lets it go on; kill -9 {stopped} ends it, then: smithers up --resume {run}",
+        )
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return RunBusy(
         f"run {run} is owned by {who}, which is alive ({holder.get('doing', 'working')})",

@@ -58,6 +58,8 @@ class RunView:
 
     row: RunRow
     status: RunStatus
+    stopped: int | None = None
+    """The pid of the engine of a running run, if it is stopped: nothing goes on until it is continued."""
 
     @property
     def waiting(self) -> list[Waiting]:
@@ -149,7 +151,8 @@ def survey(project: Project) -> tuple[list[RunView], dict[str, str]]:
         due = row.wake_at is not None and row.wake_at > now
         waiting = (_outside(row.waiting) or due) and row.running == "[]"
         idle = _idle(parked=row.parked is not None, paused=bool(row.paused), waiting=waiting)
-        found.append(RunView(row, status_of(project, row.run, row.end, idle)))
+        how = status_of(project, row.run, row.end, idle)
+        found.append(RunView(row, how, project.stopped_owner(row.run) if how == "running" else None))
     return found, unreadable
 
 

@@ -17,8 +17,8 @@ from smithers_git.service.preview import Preview, preview
 from smithers_git.service.project import Project
 
 Kind = Literal[
-    "approval", "question", "signal", "timer", "child", "retry", "limit", "needs", "slot", "running", "failed",
-    "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing",
+    "approval", "question", "signal", "timer", "child", "retry", "limit", "needs", "slot", "running", "stopped",
+    "failed",    "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing",
     "source-changed", "workflow", "finished",
 ]  # fmt: skip
 
@@ -75,6 +75,10 @@ def why(project: Project, run: str) -> Answer:
         found += _turns(project, run)
     if status in ("running", "interrupted"):
         found += _landing(project, run)
+    stopped = project.stopped_owner(run) if status == "running" else None
+    if stopped is not None:
+        text = f"its engine, process {stopped}, is stopped (Ctrl-Z, or a signal): nothing is decided until it goes on"
+        found.insert(0, Blocker("stopped", text, (f"kill -CONT {stopped}",)))
     if status != "running":
         found += _source(run, seen)
     if not found:

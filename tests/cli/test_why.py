@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,25 @@ def test_a_killed_engine(smithers: Smithers, tmp_path: Path) -> None:
 
     assert "slow was cut off" in blocker["text"]
     assert blocker["commands"] == ["smithers up --resume lost"]
+
+
+def test_a_stopped_engine(smithers: Smithers, tmp_path: Path) -> None:
+    smithers.write(f'    return Task("slow", run="{hold(tmp_path / "go")}")\n')
+    with Engine(smithers.repo, "flow.py", "--run-id", "still") as engine:
+        assert eventually(lambda: _running(smithers, "still", "slow"))
+        assert smithers.json("ps")["runs"][0]["stopped"] is None
+        os.kill(engine.process.pid, signal.SIGSTOP)
+        assert eventually(lambda: "stopped" in _kinds_of(smithers, "still"))
+        goes_on = f"kill -CONT {engine.process.pid}"
+
+        assert _kinds(smithers, "still")["stopped"]["commands"] == [goes_on]
+        assert smithers.json("ps")["runs"][0]["stopped"] == engine.process.pid
+        assert f"stopped: {goes_on}" in smithers("ps").out
+        assert goes_on in smithers("up", "--resume", "still", code=None).err
+
+        os.kill(engine.process.pid, signal.SIGCONT)
+        (tmp_path / "go").touch()
+        assert engine.end() == 0
 
 
 def test_a_retry_that_is_not_due_yet_and_what_needs_it(smithers: Smithers, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from smithers_git.edge.process.interact import interact
 from smithers_git.edge.process.launch import Exit, Launch, Reason, Started, StopStep, Terminal
 from smithers_git.edge.process.runner import run
 from smithers_git.edge.process.talk import Talk
-from smithers_git.edge.process.tree import end_tree, find_tree, inherited, is_alive, start_time
+from smithers_git.edge.process.tree import end_tree, find_tree, inherited, is_alive, is_stopped, start_time
 
 __all__ = [
     "Captured",
@@ -25,6 +25,7 @@ __all__ = [
     "inherited",
     "interact",
     "is_alive",
+    "is_stopped",
     "run",
     "spawn_detached",
     "start_time",

@@ -36,6 +36,12 @@ def is_alive(pid: int, start_time: str) -> bool:
     return row is not None and _runs(row) and _boot() + row[2] == start_time
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether the process is stopped, by Ctrl-Z, SIGSTOP or a debugger: it lives, and does nothing until it goes on."""
+    row = process_row(pid)
+    return row is not None and row[1].startswith(("T", "t"))
+
+
 def end_tree(pid: int, start_time: str, marker: tuple[str, str] | None) -> list[int]:
     """End what is left of a tree whose engine died.
 

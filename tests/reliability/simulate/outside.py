@@ -167,6 +167,9 @@ class SimLock:
         owner = self._process.world.owner(self._run)
         return None if owner is None else {"pid": owner.pid, "host": "simulated"}
 
+    def holder_here(self) -> int | None:
+        """None: no process of a simulated world is one of this machine, that could be looked at."""
+
 
 class SimIndex:
     """The rows of the index, in memory, made as the real one makes them."""
