@@ -1,7 +1,8 @@
 """List the runs of this repository, newest first.
 
 STATUS is what really holds now: running, waiting (for a person, a signal or a time), paused, parked, interrupted (its
-engine is gone), finished, failed or cancelled.
+engine is gone), finished, failed or cancelled. Where Ctrl-Z or a signal has stopped the engine of a running
+one, STEP says so.
 """
 
 from __future__ import annotations
