@@ -81,7 +81,7 @@ def locks(project: Project, *, fix: bool) -> Iterator[Finding]:
 
 def _age(project: Project, path: Path) -> float:
     try:
-        return project.clock.now() - path.stat().st_mtime
+        return abs(project.clock.now() - path.stat().st_mtime)  # the clock may have gone back
     except FileNotFoundError:
         return 0.0
 

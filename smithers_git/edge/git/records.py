@@ -66,7 +66,7 @@ def _ours(folder: Path) -> bool:
     if reason.startswith(OURS):
         return True
     try:
-        age = SystemClock().now() - folder.stat().st_mtime
+        age = abs(SystemClock().now() - folder.stat().st_mtime)  # the clock may have gone back
     except FileNotFoundError:
         return False
     # Cut off within the reason, or before it: git says "initializing" there for others.

@@ -326,8 +326,9 @@ def lock(objects, commits):
     return path
 
 
-def test_a_lock_that_a_killed_process_left_is_removed(objects, commits, lock):
-    age(lock, 60)
+@pytest.mark.parametrize("seconds", [60, -3600], ids=["a minute ago", "before the clock went back an hour"])
+def test_a_lock_that_a_killed_process_left_is_removed(objects, commits, lock, seconds):
+    age(lock, seconds)
     objects.advance(REF, commits[0], commits[1])
     assert objects.ref(REF) == commits[1]
     assert not lock.exists()
