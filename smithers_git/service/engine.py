@@ -103,8 +103,9 @@ class Engine:
 
     def _turn(self) -> bool:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
-        if self._is_lost():
-            return self._wind_down("lost")
+        state = self.chain.state
+        if self._is_lost() or (state.cancel_requested and state.end is None):  # what ends by that has not failed
+            return self._wind_down(state.cancel_requested or "lost")
         if not self._land():
             return self._wind_down("parked")
         self.admission.keep(self._flying)
@@ -119,7 +120,7 @@ class Engine:
         state = self.chain.state
         if state.end is not None and not self._flying:
             return False
-        ending = self._stop or state.cancel_requested or state.end
+        ending = self._stop or state.end
         if ending:
             return self._wind_down(ending)
         if self._landed:  # it came in behind a value, which has a frame of its own
@@ -148,10 +149,10 @@ class Engine:
         """
         state, nodes = self.chain.state, [start.item.node for start in starts]
         nodes += [result.job.task for result in self._landed]
-        if not (starts and self._landed) or any(getattr(node, "kind", "") != "call" for node in nodes):
-            return False
         over = state.end or self._stop or state.cancel_requested or state.pause_requested
-        return not over and state.number + 1 < MOST_FRAMES and self.purse.look(state) is None
+        if over or not (starts and self._landed) or any(getattr(node, "kind", "") != "call" for node in nodes):
+            return False
+        return state.number + 1 < MOST_FRAMES and self.purse.look(state) is None
 
     def _is_lost(self) -> bool:
         """Whether the run has another owner; ends attempts that it went on without, too."""
@@ -178,10 +179,8 @@ class Engine:
                 if not self._flying:  # what is in flight ends and is kept first
                     self._add(ev.RunFailed(error=error.message, hint=error.hint))
                 return Decision()
-            if not decision.events:
-                return decision
-            if self._stop:
-                return Decision()
+            if not decision.events or self._stop:
+                return Decision() if decision.events else decision
             if len(self._told) >= _MOST_FACTS:
                 self._commit()
                 if self._too_long():
@@ -231,7 +230,7 @@ class Engine:
             else:
                 jobs.append(dispatch.job)
         self._commit()
-        for job in jobs:
+        for job in jobs if self._owned() else ():  # whoever took over may have gone back behind that frame already
             self._fly(job, outcome.cached(self.project, job))
         if jobs and all(job.task.kind == "call" for job in jobs):
             self._take(SHORT)
@@ -263,14 +262,13 @@ class Engine:
         self.parked = self.parked or (ev.RunParked(reason=full) if full else None)
         if self.parked is not None:
             return False
-        clock = self.project.clock
         astray = [result.job.space.name for result in self._landed if result.astray and result.job.space]
         if astray:  # a kill behind the frame must not take what is there for the work of a person
             recover.mark(self.project, self.chain.run, astray)
         for result in list(self._landed):
             if self._is_void(result):
                 continue
-            self._add(*outcome.events(self.chain, result, clock.now(), clock.jitter()))
+            self._add(*outcome.events(self.chain, result, self.project.clock.now(), self.project.clock.jitter()))
             if self._landed[0].job.task.kind == "value":
                 break  # each finished step is a frame of its own
         return True
@@ -288,8 +286,7 @@ class Engine:
         result = self._crew.take(wait)
         if result is None:
             return False
-        flight = self._flying.get(result.job.key)
-        if flight is not None and flight.attempt == result.job.attempt:
+        if (flight := self._flying.get(result.job.key)) and flight.attempt == result.job.attempt:
             del self._flying[result.job.key]
         self._landed.append(result)
         return True
@@ -324,6 +321,10 @@ class Engine:
         self._landed = [result for result in self._landed if result.begun]  # the rest is decided anew
         self.chain.reload()
         self.renderer.forget()
+        state = self.chain.state
+        stays = self.parked or state.cancel_requested or state.pause_requested or not self._owned()
+        if state.parked and not stays:  # by an engine that had lost the run to this one
+            self._add(ev.RunResumed())
 
     # -- wait
 
@@ -367,8 +368,7 @@ class Engine:
         told = f"the engine was told to stop ({reason})"
         if self.parked:
             told = "the disk is full" if self.parked.kind == "disk" else self.parked.reason
-        text = "cancelled" if self.chain.state.cancel_requested else told
-        while not self._last_frame(text):
+        while not self._last_frame("cancelled" if self.chain.state.cancel_requested else told):
             self._reload()
         return False
 

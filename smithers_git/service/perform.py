@@ -113,6 +113,8 @@ class Performer:
         except SetupFailed as error:
             filled = True
             result.kind, result.message = ("cancelled" if cancel.is_set() else "setup"), error.message
+        except _CutOff as error:
+            result.kind, result.message = "crash", str(error)
         finally:
             if filled:  # in a folder that could not be filled, what is missing would count as deleted
                 self._save(job, result)
@@ -246,6 +248,10 @@ class Performer:
                 self.workspaces.restore(space.name, space.branch, commit)
 
 
+class _CutOff(Exception):
+    """Somebody, or the kernel for want of memory, killed a command: that is neither red nor green."""
+
+
 def words(command: Command) -> list[str]:
     """A command as words; one line is for the shell, as in a Makefile."""
     return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
@@ -269,6 +275,8 @@ def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watc
         words(command), folder, env, merge_stderr=True, timeout=task.timeout, idle_timeout=task.idle_timeout
     )
     ended = project.run_program(launch, output, watch.cancel, watch.live.started)
+    if ended.cut_off:
+        raise _CutOff(f"{shown(command)}: {ended.message}; something else than smithers ended it, so it has no verdict")
     rest = redactor.finish()
     watch.live.write(rest)
     tail.extend(rest)

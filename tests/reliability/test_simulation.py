@@ -58,6 +58,8 @@ FOUND = {
     2859: "a result that came in late took the workspace back to before the task beside it",
     3147: "a stopped engine that had taken a run over put workspaces back when another one was at work in them",
     9428: "an engine left with a result that had come in behind a value, and no frame held it",
+    50702: "an engine that had lost its run parked it, and the new one went on in a parked run",
+    74717: "an engine that had lost its run began a program for a frame that a rewind had taken back",
     13064: "the simulation took a run that a quicker engine goes on with for one that was left",
 }
 """Seeds beyond the everyday ones that have found something."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from kit.repos import commit
 
 from smithers_git.core.describe import describe
+from smithers_git.names import TaskKey
 from smithers_git.service import drive, engine, launch
 from smithers_git.service.project import Project
 
@@ -111,3 +113,50 @@ def test_an_attempt_whose_local_files_cannot_be_removed_ended_well(repo: Path):
     state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
     assert (project.run_dir(made.chain.run) / "pids" / "work@0.1.json").is_dir()
     assert state.end == "finished", state.error
+
+
+CANCELLING = """
+from pathlib import Path
+from smithers_git import Task, workflow
+from smithers_git.service import control
+from smithers_git.service.project import Project
+
+def work(checkout):
+    control.cancel(Project.open(checkout), "run", "Ada")
+    raise ValueError("what it used is gone by then")
+
+@workflow
+def cancelling(ctx):
+    return Task("work", call=work, retries=0)
+"""
+
+
+def test_a_step_that_fails_once_its_run_is_to_be_cancelled_leaves_a_cancelled_run(repo: Path):
+    commit(repo, {"flow.py": CANCELLING})
+    project = Project.open(repo)
+    launch.begin(project, launch.Request("flow.py", cwd=repo, run="run"))
+    state = drive.go(project, "run", drive.Resume(), drive.Drive())
+    assert (state.end, state.node(TaskKey("work")).failures) == ("cancelled", 1)
+
+
+KILLED = """
+import pathlib
+from smithers_git import Sequence, Task, workflow
+
+@workflow
+def killed(ctx):
+    return Sequence(
+        Task("red", run="test -e again || {{ touch again; {deed}; }}; echo fine", check=False, retries=1),
+        Task("gated", value=1),
+    )
+"""
+
+
+@pytest.mark.parametrize("deed", ["kill -9 $PPID; sleep 5", "kill -9 $$"], ids=["the process above it", "the command"])
+def test_a_command_that_somebody_killed_has_said_nothing_even_where_red_is_data(repo: Path, deed: str, cold_reapers):
+    commit(repo, {"flow.py": KILLED.format(deed=deed)})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
+    node = state.node(TaskKey("red"))
+    assert (state.end, node.attempt, node.failures) == ("finished", 2, 1)

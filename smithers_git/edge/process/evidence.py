@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from smithers_git.core.redact import Redactor, secrets_of
-from smithers_git.edge.process.launch import Exit, Launch, Started
+from smithers_git.edge.process.launch import FROM_OUTSIDE, Exit, Launch, Started
 from smithers_git.edge.process.runner import run
 from smithers_git.errors import StorageError
 
@@ -19,8 +19,6 @@ TAIL: Final = 16 << 10
 
 Verdict = Literal["passed", "failed", "broken", "cancelled"]
 
-_SENT_FROM_OUTSIDE: Final = (1, 2, 9, 15)
-"""HUP, INT, KILL, TERM. A program that ends by another signal (SEGV, ABRT) crashed, and that is red."""
 _NOT_STARTED: Final = (126, 127)
 _SHELLS: Final = ("sh", "bash", "dash", "zsh", "ksh", "env")
 _EXHAUSTED: Final = re.compile(rb"no space left on device|disk quota exceeded|cannot allocate memory", re.IGNORECASE)
@@ -97,10 +95,9 @@ def _judge(launch: Launch, ended: Exit, tail: bytes, starved: bool) -> tuple[Ver
         return "failed", ended.message
     if ended.code == 0:
         return "passed", ended.message
-    number = ended.signal if ended.signal is not None else (ended.code or 0) - 128
     if ended.code is None and ended.signal is None:
         return "broken", ended.message
-    if number in _SENT_FROM_OUTSIDE:
+    if ended.cut_off or (ended.code or 0) - 128 in FROM_OUTSIDE:
         return "broken", f"{ended.message}: something else than we ended it"
     if ended.code in _NOT_STARTED and Path(launch.argv[0]).name in _SHELLS:
         return "broken", f"{ended.message}: the shell could not start a command"

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 Reason = Literal["exited", "timeout", "idle", "cancelled", "unstartable"]
+
+
+FROM_OUTSIDE: Final = (1, 2, 9, 15)
+"""HUP, INT, KILL, TERM. A program that ends by another signal (SEGV, ABRT) crashed by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +83,8 @@ class Exit:
     seconds: float
     stderr: bytes
     """The last 64 KiB of standard error, unless it was merged."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether something else than we ended it, or the process above it: then it has no verdict of its own."""
+        return self.reason == "exited" and self.code is None and (self.signal is None or self.signal in FROM_OUTSIDE)
