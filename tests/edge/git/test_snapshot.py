@@ -8,7 +8,7 @@ from kit.perms import python_bound_by_modes
 from kit.repos import git
 from kit.trees import AGENTS, BRANCH, files, make_tree
 
-from smithers_git.edge.git import durable
+from smithers_git.edge.git import durable, ref_file
 from smithers_git.edge.git.snapshot import snapshot
 from smithers_git.errors import TooLarge
 
@@ -272,6 +272,20 @@ def test_every_object_reaches_the_disk_even_those_that_the_agent_wrote(tree, bas
     new = git(tree.path, "rev-list", "--objects", "--no-object-names", saved.commit, f"^{base}").split()
     assert len(new) >= 6
     assert synced >= {str(objects / name[:2] / name[2:]) for name in new} | {str(objects / name[:2]) for name in new}
+
+
+@pytest.mark.parametrize("by", ["us", "the agent"])
+def test_the_branch_reaches_the_disk_with_the_folders_that_list_it(tree, base, monkeypatch, by):
+    AGENTS["stages"](tree.path)
+    if by == "the agent":
+        git(tree.path, "add", "-A")
+        git(tree.path, "commit", "-qm", "by the agent, whose git flushes no ref")
+    synced = set()
+    sync = durable.flush
+    monkeypatch.setattr(ref_file, "flush", lambda path: (synced.add(str(path)), sync(path)))
+    save(tree, base)
+    place = tree.common_dir / BRANCH
+    assert {str(place), str(place.parent), str(tree.common_dir / "refs" / "heads")} <= synced
 
 
 def test_the_users_own_checkout_and_the_other_worktrees_stay(repo, tree, base, tmp_path):
