@@ -25,6 +25,9 @@ _BRIEF: Final = 0.5
 QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0"}
 """The environment of a git that only looks: it would refresh the index."""
 
+FLUSHED_INDEX: Final = ("-c", "core.fsync=loose-object,pack,pack-metadata,reference,index")
+"""For whatever writes an index of the user's: one that is torn by a power loss shows changes that nobody made."""
+
 _UNFINISHED: Final = (
     ("rebase-merge", "a rebase"),
     ("rebase-apply", "a rebase or git am"),
@@ -122,7 +125,7 @@ def locked(checkout: Checkout, patience: float) -> str | None:
 
 def look_at(checkout: Checkout, old: str, new: str) -> Look:
     """Compare; refreshes the index of `checkout`, so that a file that was only touched does not count as changed."""
-    done = checkout.try_git("update-index", "-q", "--refresh", env=QUIET)
+    done = checkout.try_git(*FLUSHED_INDEX, "update-index", "-q", "--refresh", env=QUIET)
     if done.code > 1:  # 1: some differ
         raise failure(checkout.path, ("update-index", "--refresh"), done)
     cached = ("diff-index", "--cached", "-z", "--name-only", "--no-renames")

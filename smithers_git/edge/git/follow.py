@@ -13,7 +13,7 @@ from typing import Final
 
 from smithers_git.edge.git import behind, user_locks, worktree
 from smithers_git.edge.git.checkout import Checkout, index_is_damaged
-from smithers_git.edge.git.clearance import in_the_way, is_folder, locked, look_at, paths, unfinished
+from smithers_git.edge.git.clearance import FLUSHED_INDEX, in_the_way, is_folder, locked, look_at, paths, unfinished
 from smithers_git.edge.git.command import complaint, failure, storage_errors
 from smithers_git.edge.git.durable import flush, flush_all, sync_objects
 from smithers_git.edge.git.follow_words import by_hand, complete, old_index, some
@@ -28,7 +28,6 @@ _LONG: Final = 30.0
 _REFUSES: Final = "git refuses"
 _OTHERS: Final = re.compile(rb"but expected|already exists")
 """What git says when a ref was not where it should be moved from."""
-_FLUSHED_INDEX: Final = ("-c", "core.fsync=loose-object,pack,pack-metadata,reference,index")
 
 
 # -- the branch
@@ -172,7 +171,7 @@ def _advance(checkout: Checkout, old: str, new: str) -> str | None:
     left = _adopt(checkout, new, [*foreign, *in_the_way(checkout, look.added, old)])
     if left:
         return f"{some(left)} there is yours: {by_hand(checkout, old, new, left)}"
-    done = checkout.try_git(*_FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
+    done = checkout.try_git(*FLUSHED_INDEX, "read-tree", "-m", "-u", old, new)
     if done.code:
         said = complaint(os.fsdecode(done.stderr))
         return f"{_REFUSES} ({said}): mend that, then {complete(checkout, old, new)}"
@@ -224,7 +223,7 @@ def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
             own.append(name)
     if not own:
         checkout.git("update-index", "-z", "--index-info", input=b"".join(os.fsencode(row) + b"\0" for row in whole))
-        checkout.try_git("update-index", "-q", "--refresh")
+        checkout.try_git(*FLUSHED_INDEX, "update-index", "-q", "--refresh")
     return own
 
 

@@ -68,6 +68,20 @@ def same_as_merged(repo, old, new, tmp_path):
     )
 
 
+def test_whatever_writes_the_index_of_the_user_flushes_it(repo, old, new, tmp_path, monkeypatch):
+    log, wrapper = tmp_path / "log", tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("git")} "$@"\n')
+    wrapper.chmod(0o755)
+    os.utime(repo / "README.md", (1, 1))  # so that the refresh has something to write
+    monkeypatch.setenv("PATH", f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}")
+    assert land(repo, old, new) is None
+    calls = log.read_text().splitlines()
+    wrote = [call for call in calls if "update-index" in call or ("read-tree" in call and " -n " not in call)]
+    assert len(wrote) >= 2
+    assert all("core.fsync=loose-object,pack,pack-metadata,reference,index" in call for call in wrote), wrote
+
+
 # -- the branch
 
 
