@@ -95,6 +95,14 @@ def settle(git_dir: Path, name: str, choose: Callable[[], str | None]) -> None:
     flush_ref(git_dir, name)
 
 
+def flush_branch(git_dir: Path, name: str) -> None:
+    """Have a ref below `refs/heads`, which is always there, on the disk with the folders between."""
+    flush(git_dir / name)
+    for folder in PurePath(name).parents:
+        if len(folder.parts) > 1:
+            flush(git_dir / folder)
+
+
 def flush_ref(git_dir: Path, name: str) -> None:
     """Have the file of the ref, if there is one, and all folders above it on the disk."""
     flush(git_dir / name)
