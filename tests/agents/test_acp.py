@@ -190,8 +190,9 @@ def test_a_conversation_goes_on_in_the_next_attempt(cli: Bench):
         assert second.session == first.session
         assert "aubergine" in words
         assert "aubergine" not in cli.said
-    else:
-        assert ("other", "the conversation is gone; a new one begins") in cli.events
+    else:  # gemini finds it once in a while; that it is a new one is said whenever it is one
+        gone = ("other", "the conversation is gone; a new one begins") in cli.events
+        assert gone == (second.session != first.session)
 
 
 def test_a_conversation_that_is_gone_begins_anew(cli: Bench):
