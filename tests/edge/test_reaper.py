@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,28 @@ def test_a_report_that_nobody_reads_any_more_starts_nothing(tmp_path):
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
     assert done.returncode == reaper.UNSTARTABLE
     assert not (tmp_path / "started").exists()
+
+
+def test_an_owner_that_dies_while_the_program_starts_leaves_nothing_of_it(reaped, tmp_path):
+    """Between the start and the report of it, which then nobody reads."""
+    for name in ("status", "stdin"):
+        os.mkfifo(tmp_path / name)
+    owner = os.open(tmp_path / "status", os.O_RDONLY | os.O_NONBLOCK)
+    options = ("--status", str(tmp_path / "status"), "--stdin", str(tmp_path / "stdin"))
+    one = reaped("sh", "-c", "setsid sleep 60 & sleep 60", options=options)
+    assert eventually(lambda: tmp_path / "status" in _open_files(one.process.pid)), "its start waits for the input"
+    os.close(owner)
+    with (tmp_path / "stdin").open("wb"):
+        one.process.wait(20)
+    assert eventually(lambda: marked(MARK, one.mark) == [])
+
+
+def _open_files(pid: int) -> list[Path]:
+    found = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(file.readlink())
+    return found
 
 
 def test_the_portable_process_table_agrees_with_the_kernels(reaped):

@@ -148,6 +148,10 @@ class Tree:
         if not options.terminal:
             self._poll.register(0, select.POLLIN)
 
+    def ask(self) -> None:
+        """Have `watch` stop the program."""
+        self._asked = True
+
     def watch(self) -> None:
         """Return when the program has ended, by itself or because a stop was asked for."""
         while self.code is None and not self._asked:
@@ -173,19 +177,19 @@ class Tree:
 
     def end(self) -> list[int]:
         """Kill all that is left; returns the processes that could not be killed."""
-        until = monotonic() + _GIVE_UP
-        pause = 0.001
+        waited, pause = 0.0, 0.001
         while True:
             if self._reap():
-                until = monotonic() + _GIVE_UP
+                waited = 0.0
             if self._childless:
                 return []
             left = descendants(self._own)
-            if monotonic() > until:
+            if waited > _GIVE_UP:  # by our own waits: a clock also runs while the machine keeps us from killing
                 return left
             for pid in left:
                 _kill(pid)
             self._wait(pause)
+            waited += pause
             pause = min(pause * 2, 0.1)
 
     def _wait(self, seconds: float | None) -> None:
@@ -292,6 +296,15 @@ def _settle(options: Options) -> None:
         os.chdir(options.paths["--cwd"])
 
 
+def _tell(report: int, text: str) -> bool:
+    """Whether somebody still reads the report."""
+    try:
+        os.write(report, text.encode())
+    except BrokenPipeError:
+        return False
+    return True
+
+
 def main(words: list[str]) -> int:
     """Run the program of the command line `words`; returns the exit code."""
     options = Options(words)
@@ -306,14 +319,15 @@ def main(words: list[str]) -> int:
         reason = f"{error.filename or options.argv[0]}: {error.strerror}".replace("\n", " ")
         os.write(report, f"error {reason}\n".encode(errors="surrogateescape"))
         return UNSTARTABLE
-    os.write(report, f"started {tree.pid}\n".encode())
     try:
+        if not _tell(report, f"started {tree.pid}\n"):
+            tree.ask()  # the owner died since: its output can be heard, and it be killed, before this line is read
         tree.watch()
     finally:
         left = tree.end()
     how = f"signal {tree.signal}" if tree.signal else f"exit {tree.code}"
     tail = f"left {' '.join(map(str, left))}\n" if left else ""
-    os.write(report, f"{how}\n{tail}".encode())
+    _tell(report, f"{how}\n{tail}")
     return UNSTARTABLE if tree.code is None else tree.code
 
 
