@@ -275,10 +275,10 @@ def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watc
         words(command), folder, env, merge_stderr=True, timeout=task.timeout, idle_timeout=task.idle_timeout
     )
     ended = project.run_program(launch, output, watch.cancel, watch.live.started)
-    if ended.cut_off:
-        raise _CutOff(f"{shown(command)}: {ended.message}; something else than smithers ended it, so it has no verdict")
     rest = redactor.finish()
     watch.live.write(rest)
+    if ended.cut_off:
+        raise _CutOff(f"{shown(command)}: {ended.message}; something else than smithers ended it, so it has no verdict")
     tail.extend(rest)
     said = ended.message if ended.reason != "exited" else ""
     text = bytes(tail[-TAIL:]).decode("utf-8", "replace") + (f"\n[{said}]\n" if said else "")

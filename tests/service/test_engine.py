@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit.repos import commit
+from kit.repos import commit, git
 
 from smithers_git.core.describe import describe
 from smithers_git.names import TaskKey
@@ -116,7 +116,6 @@ def test_an_attempt_whose_local_files_cannot_be_removed_ended_well(repo: Path):
 
 
 CANCELLING = """
-from pathlib import Path
 from smithers_git import Task, workflow
 from smithers_git.service import control
 from smithers_git.service.project import Project
@@ -140,7 +139,6 @@ def test_a_step_that_fails_once_its_run_is_to_be_cancelled_leaves_a_cancelled_ru
 
 
 KILLED = """
-import pathlib
 from smithers_git import Sequence, Task, workflow
 
 @workflow
@@ -160,3 +158,12 @@ def test_a_command_that_somebody_killed_has_said_nothing_even_where_red_is_data(
     state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
     node = state.node(TaskKey("red"))
     assert (state.end, node.attempt, node.failures) == ("finished", 2, 1)
+
+
+def test_the_last_words_of_a_command_that_somebody_killed_are_in_its_transcript(repo: Path, monkeypatch):
+    monkeypatch.setenv("SERVICE_TOKEN", "words-of-one-secret")  # what may be the beginning of one is held back
+    commit(repo, {"flow.py": KILLED.format(deed="printf words-of-one; kill -9 $$")})
+    project = Project.open(repo)
+    launch.begin(project, launch.Request("flow.py", cwd=repo, run="run"))
+    drive.go(project, "run", drive.Resume(), drive.Drive())
+    assert "words-of-one" in git(repo, "grep", "-h", "words-of", "refs/smithers/runs/run", "--", "transcripts")
