@@ -222,7 +222,13 @@ def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
         else:
             own.append(name)
     if not own:
-        checkout.git("update-index", "-z", "--index-info", input=b"".join(os.fsencode(row) + b"\0" for row in whole))
+        checkout.git(
+            *FLUSHED_INDEX,
+            "update-index",
+            "-z",
+            "--index-info",
+            input=b"".join(os.fsencode(row) + b"\0" for row in whole),
+        )
         checkout.try_git(*FLUSHED_INDEX, "update-index", "-q", "--refresh")
     return own
 

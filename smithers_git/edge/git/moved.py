@@ -5,7 +5,7 @@ from __future__ import annotations
 from smithers_git.edge.git import ref_lock
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
-from smithers_git.edge.git.ref_file import flush_branch
+from smithers_git.edge.git.ref_file import flush_ref
 from smithers_git.edge.process.command import Captured
 
 
@@ -21,5 +21,7 @@ def update_ref(checkout: Checkout, message: str, name: str, commit: str, *before
     if done.code and b".lock'" in done.stderr and ref_lock.break_stale(checkout.common_dir, name):
         done = checkout.try_git(*words)
     if not done.code:
-        flush_branch(checkout.common_dir, name)  # git (2.39) flushes the file, and none of the folders that it is in
+        flush_ref(
+            checkout.common_dir, name, "refs/heads"
+        )  # git (2.39) flushes the file, and none of the folders that it is in
     return done

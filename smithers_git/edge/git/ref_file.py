@@ -95,16 +95,12 @@ def settle(git_dir: Path, name: str, choose: Callable[[], str | None]) -> None:
     flush_ref(git_dir, name)
 
 
-def flush_branch(git_dir: Path, name: str) -> None:
-    """Have a ref below `refs/heads`, which is always there, on the disk with the folders between."""
+def flush_ref(git_dir: Path, name: str, below: str = "") -> None:
+    """Have the file of the ref, if there is one, and the folders above it on the disk.
+
+    Those above `below` are left out: they list it already, as a repository lists `refs/heads` from its first day.
+    """
     flush(git_dir / name)
     for folder in PurePath(name).parents:
-        if len(folder.parts) > 1:
+        if folder.is_relative_to(below):
             flush(git_dir / folder)
-
-
-def flush_ref(git_dir: Path, name: str) -> None:
-    """Have the file of the ref, if there is one, and all folders above it on the disk."""
-    flush(git_dir / name)
-    for folder in PurePath(name).parents:
-        flush(git_dir / folder)

@@ -15,7 +15,7 @@ from smithers_git.edge.git import collection
 from smithers_git.edge.git.checkout import Checkout, State, inspect, open_up, private_index
 from smithers_git.edge.git.command import failure, storage_errors
 from smithers_git.edge.git.durable import sync_objects
-from smithers_git.edge.git.ref_file import flush_branch
+from smithers_git.edge.git.ref_file import flush_ref
 from smithers_git.edge.git.repository import Repository, require_commit
 from smithers_git.edge.git.restore import examine, put_on_branch, unfinished
 from smithers_git.errors import GitError, RepositoryError, TooLarge
@@ -119,7 +119,9 @@ def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, li
     if (state.head, state.branch) != (commit, branch_ref) or unfinished(checkout):
         put_on_branch(checkout, branch_ref, commit)
     elif commit != parent:
-        flush_branch(checkout.common_dir, branch_ref)  # the agent committed there itself, and its git flushes no ref
+        flush_ref(
+            checkout.common_dir, branch_ref, "refs/heads"
+        )  # the agent committed there itself, and its git flushes no ref
     return Snapshot(commit, tree, commit != parent, state.uncovered)
 
 
