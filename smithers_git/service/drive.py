@@ -54,7 +54,7 @@ def owning(project: Project, run: str, doing: str) -> Any:
     """Hold the run's lock for a `with` block; raises RunBusy when another live process has it."""
     lock = project.lock(run)
     if not lock.try_acquire({"doing": doing}):
-        raise busy(run, lock, project.stopped_owner(run))
+        raise busy(project, run)
     try:
         project.settle()
         yield lock
@@ -62,14 +62,15 @@ def owning(project: Project, run: str, doing: str) -> Any:
         lock.release()
 
 
-def busy(run: str, lock: FileLock, stopped: int | None = None) -> RunBusy:
-    """That the run has a live owner; `stopped` is its pid when it is stopped."""
-    holder = lock.holder() or {}
+def busy(project: Project, run: str) -> RunBusy:
+    """That the run has a live owner, and whether that one is stopped."""
+    stopped = project.stopped_owner(run)
     if stopped is not None:
         return RunBusy(
             f"run {run} is owned by process {stopped}, which is stopped (Ctrl-Z, or a signal)",
             hint=f"kill -CONT {stopped} lets it go on; kill -9 {stopped} ends it, then: smithers up --resume {run}",
         )
+    holder = project.lock(run).holder() or {}
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return RunBusy(
         f"run {run} is owned by {who}, which is alive ({holder.get('doing', 'working')})",
@@ -147,7 +148,7 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive, lock: F
     while found is None:
         found = _take_over(project, chain, loaded, resume, drive)
         if not lock.holds():  # we were stopped, somebody removed its file, and a new owner is at work
-            raise busy(chain.run, lock)
+            raise busy(project, chain.run)
     recover.settle(project, chain, project.workspaces(chain.run), found)
     engine = drive.engine = Engine(project, chain, loaded, drive.watcher, lock.holds)
     if drive.reason is not None:

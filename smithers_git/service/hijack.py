@@ -129,8 +129,8 @@ def _owning(project: Project, run: str, note: Callable[[str], None]) -> Iterator
         holder = lock.holder() or {}
         pid = int(holder.get("pid") or 0)
         ours = holder.get("doing") == "up" and holder.get("host") == socket.gethostname() and pid != os.getpid()
-        if not ours or project.clock.monotonic() > until:
-            raise busy(run, lock)
+        if not ours or project.stopped_owner(run) or project.clock.monotonic() > until:
+            raise busy(project, run)
         if pid not in told and project.is_owned(run):
             note(f"the engine of run {run} ends what runs, and keeps its files")
             told.add(pid)

@@ -179,10 +179,10 @@ class Project:
         return is_held(self.lock_path(run))
 
     def stopped_owner(self, run: str) -> int | None:
-        """The pid of the run's live owner, if that is stopped (Ctrl-Z, SIGSTOP) and does nothing."""
+        """The pid of the live owner of a run that is owned, if it is stopped (Ctrl-Z, SIGSTOP) and does nothing."""
         from smithers_git.edge import process
 
-        pid = self.lock(run).holder_here() if self.is_owned(run) else None
+        pid = self.lock(run).holder_here()
         return pid if pid is not None and process.is_stopped(pid) else None
 
     def lock_path(self, run: str) -> Path:

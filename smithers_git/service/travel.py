@@ -65,7 +65,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
                 hint=f"smithers fork {target.data.run} --frame {number}",
             )
         if not lock.holds():  # we were stopped, somebody removed its file, and an engine is at work
-            raise busy(run, lock)
+            raise busy(project, run)
         assert chain.tip is not None
         left, kept = chain.state.number - number, ""
         if left:

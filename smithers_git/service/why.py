@@ -18,7 +18,7 @@ from smithers_git.service.project import Project
 
 Kind = Literal[
     "approval", "question", "signal", "timer", "child", "retry", "limit", "needs", "slot", "running", "stopped",
-    "failed",    "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing",
+    "failed", "ceiling", "interrupted", "machine", "paused", "cancelled", "parked", "agent", "landing",
     "source-changed", "workflow", "finished",
 ]  # fmt: skip
 

@@ -136,6 +136,11 @@ def test_a_live_attempt_is_ended_and_its_conversation_taken_over(smithers: Smith
     half = smithers.repo / ".git" / "smithers" / "runs" / "r" / "live" / "work@0.1.session"
     with Engine(smithers.repo, "flow.py", "--run-id", "r") as engine:
         assert processes.eventually(half.exists, 30)
+        engine.process.send_signal(signal.SIGSTOP)
+        refused = Person(smithers.repo, "r", "--resume")
+        refused.at.expect(f"kill -CONT {engine.process.pid}")
+        assert refused.ends() == 1
+        engine.process.send_signal(signal.SIGCONT)
         person = Person(smithers.repo, "r", "--resume")
         person.at.expect("ends what runs, and keeps its files")
         person.types("", "talking in")

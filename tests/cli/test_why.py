@@ -142,7 +142,8 @@ def test_a_stopped_engine(smithers: Smithers, tmp_path: Path) -> None:
         assert _kinds(smithers, "still")["stopped"]["commands"] == [goes_on]
         assert smithers.json("ps")["runs"][0]["stopped"] == engine.process.pid
         assert f"stopped: {goes_on}" in smithers("ps").out
-        assert goes_on in smithers("up", "--resume", "still", code=None).err
+        for needs_its_lock in (("up", "--resume", "still"), ("rewind", "still", "--frame", "0", "--yes")):
+            assert goes_on in smithers(*needs_its_lock, code=None).err
 
         os.kill(engine.process.pid, signal.SIGCONT)
         (tmp_path / "go").touch()
