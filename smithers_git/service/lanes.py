@@ -279,6 +279,7 @@ def run_gate(lane: Lane, gate: Gate, cancel: threading.Event, sink: Sink | None 
         env,
         merge_stderr=True,
         timeout=_seconds(project.settings),
+        mark=MARK,
         secrets=project.secrets.known(),
     )
     record = folder / "pids" / f"{_PROCESS}.json"

@@ -30,7 +30,7 @@ from smithers_git.errors import SetupFailed, SmithersError, is_full
 from smithers_git.service import disk
 from smithers_git.service.crew import Pool
 from smithers_git.service.job import Job, Result, Space
-from smithers_git.service.live import Live, Watch
+from smithers_git.service.live import MARK, Live, Watch
 from smithers_git.service.project import Project
 from smithers_git.service.talk.converse import converse
 
@@ -272,7 +272,13 @@ def _run(project: Project, job: Job, command: Command, folder: Path, watch: Watc
 
     task = job.task
     launch = process.Launch(
-        words(command), folder, env, merge_stderr=True, timeout=task.timeout, idle_timeout=task.idle_timeout
+        words(command),
+        folder,
+        env,
+        merge_stderr=True,
+        timeout=task.timeout,
+        idle_timeout=task.idle_timeout,
+        mark=MARK,
     )
     ended = project.run_program(launch, output, watch.cancel, watch.live.started)
     rest = redactor.finish()

@@ -64,7 +64,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     yield one
     assert one.left() == []
     assert list(scratch.iterdir()) == [], "temporary files are left"
-    assert open_files() == before, "descriptors are left open"
+    assert open_files() <= before, "descriptors are left open"  # fewer: what an earlier test had left to the collector
 
 
 # What goes in

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kit.processes import marked
 from kit.repos import commit, git
 
 from smithers_git.core.describe import describe
@@ -158,6 +159,16 @@ def test_a_command_that_somebody_killed_has_said_nothing_even_where_red_is_data(
     state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
     node = state.node(TaskKey("red"))
     assert (state.end, node.attempt, node.failures) == ("finished", 2, 1)
+
+
+def test_a_command_leaves_nothing_when_the_process_above_it_was_killed(repo: Path, cold_reapers):
+    """The daemon's parent is that process by then; nobody else could know it by its descent."""
+    commit(repo, {"flow.py": KILLED.format(deed="(setsid sleep 60 &); kill -9 $PPID; sleep 5")})
+    project = Project.open(repo)
+    made = launch.begin(project, launch.Request("flow.py", cwd=repo))
+    state = drive.go(project, made.chain.run, drive.Resume(), drive.Drive())
+    assert state.end == "finished"
+    assert marked("SMITHERS_RUN", made.chain.run) == []
 
 
 def test_the_last_words_of_a_command_that_somebody_killed_are_in_its_transcript(repo: Path, monkeypatch):

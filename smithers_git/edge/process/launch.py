@@ -59,6 +59,9 @@ class Launch:
     """Before the whole tree is killed. Empty: it is killed at once."""
     below: int = 0
     """How many processes stand between the one that is started and the program that the stop signals are for."""
+    mark: str | None = None
+    """A variable of `env` whose value nothing but this tree carries: when the process above the program is killed, what
+    has no other relation to it any more, a daemon, is found by that (Linux only)."""
     secrets: tuple[str, ...] = ()
     """Values that evidence must not hold, besides those of `env`."""
 

@@ -96,8 +96,9 @@ class Watch:
 
     def drain(self) -> None:
         """Read what was left in the pipes of a tree that has ended."""
-        if "started" in self._report and not self._report.keys() & {"exit", "signal"}:
-            end_tree(*self._child, None)  # the reaper was killed
+        if not self._report.keys() & {"exit", "signal", "error"}:  # the reaper was killed
+            name = self._launch.mark
+            end_tree(*self._child, None if name is None else (name, self._launch.env[name]))
         until = time.monotonic() + _DRAIN
         while self._serve(0) and time.monotonic() < until:
             pass

@@ -23,7 +23,7 @@ from smithers_git.core.settings import AgentSettings
 from smithers_git.edge import isolate, process
 from smithers_git.service import isolation, pools
 from smithers_git.service.job import Job
-from smithers_git.service.live import Watch
+from smithers_git.service.live import MARK, Watch
 from smithers_git.service.project import Project
 from smithers_git.service.talk.vigil import Vigil
 
@@ -113,6 +113,7 @@ class Seat:
             first_output=first or None,
             stop=tuple(process.StopStep(step.signal, step.wait) for step in self.profile.stop),
             below=isolate.BELOW if self.job.isolated else 0,
+            mark=MARK,
         )
 
 
