@@ -93,7 +93,9 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
         held_up = stopped(chain.state) or chain.state.interrupted or bool(kept_out(chain.state))
         revive = resume.revive and held_up
         _drive(project, chain, replace(resume, revive=revive), drive, lock)
-    while drive.reason is None and chain.state.end is None and _has_news(project, chain):
+    seen = None
+    while drive.reason is None and chain.state.end is None and _has_news(project, chain, seen):
+        seen = chain.tip
         try:
             with owning(project, run, "up") as lock:
                 _drive(project, chain, Resume(revive=False), drive, lock)
@@ -103,8 +105,9 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     return chain.state
 
 
-def _has_news(project: Project, chain: Chain) -> bool:
-    return chain.moved() or bool(children.woken(project, chain.state))
+def _has_news(project: Project, chain: Chain, seen: str | None) -> bool:
+    """Whether something happened. What an engine that found the run at `seen` left alone, as in a pause, did not."""
+    return chain.moved() or (chain.tip != seen and bool(children.woken(project, chain.state)))
 
 
 def go_through(project: Project, run: str, resume: Resume, drive: Drive) -> State:

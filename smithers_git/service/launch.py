@@ -55,7 +55,7 @@ class Draft:
 
 def draft(project: Project, request: Request) -> Draft:
     """Load, check and render what was asked for, without writing a ref; raises what is wrong with it."""
-    loaded = source.load(source.locate(request.workflow, project.worktree, request.cwd))
+    loaded = project.workflow(request.workflow, request.cwd)
     created = ev.RunCreated(
         run=check_run_id(request.run) if request.run else project.clock.token(8),
         workflow=loaded.location.name,

@@ -192,6 +192,12 @@ class Project:
         """Local, disposable files of one run: live transcripts, pids, the log of a detached engine."""
         return self.state_dir / "runs" / run
 
+    def workflow(self, argument: str, cwd: Path) -> Source:
+        """The workflow that `argument` names, for a run that is to begin; raises as `source.locate` and `load` do."""
+        from smithers_git.service import source
+
+        return source.load(source.locate(argument, self.worktree, cwd))
+
     def source(self, run: str, state: State, files: Mapping[str, bytes]) -> Source:
         """The workflow of an existing run, of which `files` are pinned; raises as `source.reload` does."""
         from smithers_git.service import source

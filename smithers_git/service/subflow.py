@@ -14,7 +14,7 @@ from smithers_git.core.describe import describe
 from smithers_git.core.flow_nodes import Subflow
 from smithers_git.core.state import State
 from smithers_git.errors import RunBusy, RunRefused, SmithersError
-from smithers_git.service import children, control, drive, launch, runs
+from smithers_git.service import children, control, disk, drive, launch, runs
 from smithers_git.service.drive import Drive, Resume
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result, Suspension
@@ -41,6 +41,7 @@ def use(project: Project, job: Job, result: Result, watch: Watch) -> None:
     except SmithersError as error:
         result.kind = "cancelled" if watch.cancel.is_set() else "bad_request"
         result.message = f"subflow {run}: {error.message}" + (f"; {error.hint}" if error.hint else "")
+        result.full = error.message if disk.is_why(own, error) else None
         return
     if state.end == "finished":
         try:
@@ -86,12 +87,13 @@ def _drive(project: Project, job: Job, watch: Watch) -> tuple[State, str]:
     over = threading.Event()
 
     def stop() -> None:
-        while not over.wait(_POLL):
+        while not over.is_set():
             if watch.cancel.is_set():
                 driving.stop("the run that uses it was told to stop")
                 return
+            project.clock.sleep(_POLL)
 
-    threading.Thread(target=stop, name=f"smithers {job.key} stop", daemon=True).start()
+    project.background(f"smithers {job.key} stop", stop)
     try:
         while True:
             try:
@@ -102,7 +104,8 @@ def _drive(project: Project, job: Job, watch: Watch) -> tuple[State, str]:
                     return state, str(newest.tip)
                 # An answer came after its engine had looked: what it waits for now is not what `state` says.
             except RunBusy:  # a person drives it; its end, or its waiting, is ours
-                if over.wait(_POLL) or watch.cancel.is_set():
+                project.clock.sleep(_POLL)
+                if watch.cancel.is_set():
                     raise
     finally:
         over.set()

@@ -60,6 +60,8 @@ FOUND = {
     9428: "an engine left with a result that had come in behind a value, and no frame held it",
     50702: "an engine that had lost its run parked it, and the new one went on in a parked run",
     74717: "an engine that had lost its run began a program for a frame that a rewind had taken back",
+    2082: "a full disk where a run that another one uses began failed the step that uses it",
+    13591: "an engine that was left with a paused run looked again and again at the run that this one uses",
     13064: "the simulation took a run that a quicker engine goes on with for one that was left",
 }
 """Seeds beyond the everyday ones that have found something."""
@@ -119,7 +121,7 @@ def test_every_kind_of_trouble_and_of_node_is_met(folder):
         trouble.update(deed.what for deed in scenario.deeds)
     assert kinds == {
         "sequence", "parallel", "loop", "branch", "worktree", "saga", "try", "value", "run", "call", "approval",
-        "question", "signal", "timer", "again",
+        "question", "signal", "timer", "again", "subflow",
     }  # fmt: skip
     assert trouble.keys() >= {"switch", "kill", "stall", "rob", "full", "twice", "late", "lost", "cancel", "rewind"}
     assert min(trouble.values()) >= 5

@@ -22,6 +22,8 @@ LANDING = 17
 """One seed of so many has a merge queue: it takes as long as four others."""
 AGAIN = 17
 """One seed of so many has a run that continues as another one."""
+USING = 17
+"""One seed of so many has a run that uses another one."""
 _DEEDS = {
     "push": 3, "merge": 2, "move": 1, "hold": 2, "let": 2, "eject": 2, "cancel": 1, "pause": 1, "resume": 2,
     "rewind": 2, "fork": 1, "retry": 1,
@@ -33,7 +35,20 @@ def draw(seed: int) -> Scenario:
     if seed % LANDING == 5:
         return _landing(seed)
     found = ordinary(seed)
+    if seed % USING == 8:
+        return _using(found)
     return _again(found) if seed % AGAIN == 11 else found
+
+
+def _using(found: Scenario) -> Scenario:
+    """The same as the workflow that another one uses, between two tasks of its own."""
+    chance = random.Random(found.seed)
+    drawer = Drawer(chance, found.steady, count=100)
+    used = _again(found).root if found.seed % 5 == 3 else found.root
+    use = Spec("subflow", "use", (used,), {"continue_on_fail": not found.steady and chance.random() < 0.3})
+    kind = chance.choice(("sequence", "sequence", "parallel"))
+    around = (drawer.task("run"), use, drawer.task("value"))
+    return replace(found, root=Spec(kind, "top", around, {"limit": None} if kind == "parallel" else {}))
 
 
 def _again(found: Scenario) -> Scenario:

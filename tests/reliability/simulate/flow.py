@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from reliability.simulate.scenario import Scenario, Spec
 
 from smithers_git.core.failure_nodes import Saga, Step, TryCatchFinally
-from smithers_git.core.flow_nodes import ContinueAsNew
+from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
 from smithers_git.core.nodes import Approval, Branch, Loop, NeedsApproval, Node, Parallel, Sequence, Task, Worktree
 from smithers_git.core.queue_nodes import Land, MergeQueue
 from smithers_git.core.wait_nodes import HumanTask, Signal, Timer
@@ -22,6 +22,8 @@ from smithers_git.service.source import Location, Source
 FOLDER = Path("/simulated")
 FILES = {"workflow.py": b"# made from a seed\n"}
 GATE = ("gate",)
+USED = "used"
+"""The name of the workflow that another one uses."""
 
 
 class Note(BaseModel):
@@ -44,8 +46,15 @@ def source_of(scenario: Scenario, run: str) -> Source:
     return _source(render)
 
 
-def _source(render: Callable[[Context[Note]], Node | None]) -> Source:
-    return Source(Location("simulated", FOLDER, "workflow.py", whole=True), Workflow(render, Note, "simulated"), FILES)
+def used_of(scenario: Scenario) -> Source:
+    """The workflow that the one of a scenario uses."""
+    kinds = {leaf.id: leaf.kind for leaf in scenario.root.leaves()}
+    (using,) = (leaf for leaf in scenario.root.leaves() if leaf.kind == "subflow")
+    return _source(lambda ctx: _node(using.children[0], ctx, kinds), USED)
+
+
+def _source(render: Callable[[Context[Note]], Node | None], name: str = "simulated") -> Source:
+    return Source(Location(name, FOLDER, "workflow.py", whole=True), Workflow(render, Note, name), FILES)
 
 
 def _queue_of(root: Spec, target: str | None, run: str, kinds: dict[str, str]) -> Node:
@@ -75,6 +84,8 @@ def _node(spec: Spec, ctx: Context[Any], kinds: dict[str, str]) -> Any:
     if spec.kind == "again":
         number = ctx.input.n + 1
         return ContinueAsNew(spec.id, {"n": number}) if number <= spec.options["times"] else None
+    if spec.kind == "subflow":
+        return Subflow(spec.id, USED, continue_on_fail=spec.options["continue_on_fail"])
     if not spec.children:
         return _LEAVES[spec.kind](spec, kinds)
     inside = [_node(child, ctx, kinds) for child in spec.children]

@@ -72,7 +72,10 @@ class SimProject(Project):
         return self.process.world.owner(run) is not None
 
     def source(self, run: str, state: Any, files: Any) -> Source:
-        return self.process.world.source(run)
+        return self.process.world.source(run, state.workflow)
+
+    def workflow(self, argument: str, cwd: Path) -> Source:
+        return self.process.world.source("", argument)
 
     def crew(self) -> Any:
         return SimCrew(self.process)
@@ -309,7 +312,7 @@ class SimCrew:
         if wait is not None:
             due = process.due() if wait >= POLL else None
             until = world.now + wait if wait < POLL else FOREVER if due is None else due
-            if process.waits_to_land():
+            if process.waits_to_land() or process.drives_two():
                 until = min(until, world.now + 1.0)
         process.park(max(until, world.now + 0.001), lambda: bool(self._back) or world.version != seen or process.told)
         process.told = False

@@ -20,11 +20,12 @@ from reliability.simulate.simulation import Failed
 HOW = (
     "The real engine in a simulated world (git, worktrees, programs, locks, clock and people in memory, one process "
     "at a time): a seed makes a workflow, how each attempt ends, kills at any deed, stops, stolen locks, a full disk, "
-    "lost, late and doubled results, clock jumps and people who meddle. In one seed of 17 up to three runs land on one "
-    "branch, through gates that pass, fail, break and change their minds, hooks, and people who push, merge by hand, "
-    "hold, eject and move branches; in another one of 17 a run continues as a new one, and engines die in between. "
-    "Every frame and every move of a branch is checked against the rules; then nothing goes wrong any more, and every "
-    "run and landing must end. A third of the seeds must end as without any trouble."
+    "lost, late and doubled results, clock jumps and people who meddle. In one seed of 17 up to three runs land on "
+    "one branch, through gates that pass, fail, break and change their minds, hooks, and people who push, merge by "
+    "hand, hold, eject and move branches; in another one of 17 a run continues as a new one, and engines die in "
+    "between; in a third one a run uses another one. Every frame and every move of a branch is checked against the "
+    "rules; then nothing goes wrong any more, and every run and landing must end. A third of the seeds must end as "
+    "without any trouble."
 )
 
 

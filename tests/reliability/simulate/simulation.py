@@ -11,7 +11,7 @@ real one's rows in a dict), the clock, chance, and people. Of
 several processes exactly one runs at a time (`baton`), so a seed gives the same trace wherever and however often it is
 played. The local files of attempts (`service.live`) lie in a real folder.
 
-Not in it: agents and their talks, subflows, checkouts that follow a landing, and the journal through which an engine
+Not in it: agents and their talks, budgets, checkouts that follow a landing, and the journal through which an engine
 writes to a disk. Each has tests of its own.
 """
 
@@ -151,10 +151,21 @@ def _index(world: World) -> None:
             raise Violation(f"P5: the row of {run} is not the one of a rebuild")
 
 
-def outcome(world: World) -> dict[str, object]:
-    """How the run of a world ended, without what depends on when things happened."""
-    state = world.checker.lines[RUN].state
-    chain = Chain.open(world.project("reader").objects, RUN, world.project("reader").owner)
+def outcome(world: World) -> list[dict[str, object]]:
+    """How the run of a world, and those that it uses, ended, without what depends on when things happened."""
+    return [_ended(world, run) for run in _line(world, RUN)]
+
+
+def _line(world: World, run: str) -> list[str]:
+    """A run with those that it uses."""
+    state = world.checker.lines[run].state
+    used = [node.child for node in state.nodes.values() if node.child is not None]
+    return [run, *(one for child in used if child in world.checker.lines for one in _line(world, child))]
+
+
+def _ended(world: World, run: str) -> dict[str, object]:
+    state = world.checker.lines[run].state
+    chain = Chain.open(world.project("reader").objects, run, world.project("reader").owner)
     kinds = {name: leaf.kind for name, leaf in world.programs.tasks.items()}
     values = {
         str(key): chain.load(node.output)

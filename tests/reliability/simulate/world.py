@@ -94,11 +94,20 @@ class Process:
         engine = self.drive.engine if self.drive else None
         return engine is not None and "desk" in vars(engine.performer)
 
+    def drives_two(self) -> bool:
+        """Whether a run of it uses another one of it: that one looks now and then whether it is to stop."""
+        return sum(owner is self for owner in self.world.locks.values()) > 1
+
     def due(self) -> float | None:
-        """The virtual moment at which something is due in the run that its engine drives."""
-        engine = self.drive.engine if self.drive else None
-        after = self.world.until_due(engine.chain.state) if engine else None
-        return None if after is None else self.world.now + after
+        """The virtual moment at which something is due in a run that one of its engines drives."""
+        world = self.world
+        states = [world.checker.lines[run].state for run in world.locks if self.drives(run)]
+        found = [after for state in states if (after := world.until_due(state)) is not None]
+        return world.now + min(found) if found else None
+
+    def drives(self, run: str) -> bool:
+        """Whether it owns that run, whose frame 0 is there."""
+        return self.world.locks.get(run) is self and run in self.world.checker.lines
 
 
 class World:
@@ -144,11 +153,12 @@ class World:
         self.next_fault: float = self._faults[0].step if self._faults else FOREVER
         self._hazards = {hazard.number: hazard for hazard in scenario.hazards}
 
-    def source(self, run: str) -> Source:
-        """The workflow of a run; all runs have the same but for what their landings are called."""
-        name = run if self.scenario.landings is not None else RUN
+    def source(self, run: str, workflow: str = "simulated") -> Source:
+        """The workflow of a run: one for all but for what their landings are called, and what another one uses."""
+        name = workflow if workflow == flow.USED else run if self.scenario.landings is not None else RUN
         if name not in self._sources:
-            self._sources[name] = flow.source_of(self.scenario, name)
+            used = name == flow.USED
+            self._sources[name] = flow.used_of(self.scenario) if used else flow.source_of(self.scenario, name)
         return self._sources[name]
 
     def run_dir(self, run: str) -> Path:
