@@ -2,7 +2,7 @@
 
 Every attempt leaves a line in a ledger outside of the repository when its work is done, and a line in a file of its
 workspace before that. So the ledger tells what was done twice, and the file what was not put back before it was done
-again.
+again. An agent whose own command was killed, not it, sees that its line is missing, and ends without a result.
 """
 
 from __future__ import annotations
@@ -73,13 +73,17 @@ say = "writing"
 write = [{{ path = "deep/by agent ä.txt", text = "written" }}]
 run = [
   "echo $SMITHERS_NODE >> made-$SMITHERS_NODE; sleep 0.03",
-  "echo $SMITHERS_NODE 0 $SMITHERS_ATTEMPT >> {ledgers}/$SMITHERS_RUN",
+  "test -e made-$SMITHERS_NODE && echo $SMITHERS_NODE 0 $SMITHERS_ATTEMPT >> {ledgers}/$SMITHERS_RUN",
+  'grep -qx "$SMITHERS_NODE 0 $SMITHERS_ATTEMPT" {ledgers}/$SMITHERS_RUN || kill -9 $PPID',
 ]
 answer = {{ summary = "written" }}
 
 [[turn]]
 node = "work"
-run = ["echo work >> work.txt; echo work $SMITHERS_ITERATION $SMITHERS_ATTEMPT >> {ledgers}/$SMITHERS_RUN"]
+run = [
+  "echo work >> work.txt; echo work $SMITHERS_ITERATION $SMITHERS_ATTEMPT >> {ledgers}/$SMITHERS_RUN",
+  'grep -qx "work $SMITHERS_ITERATION $SMITHERS_ATTEMPT" {ledgers}/$SMITHERS_RUN || kill -9 $PPID',
+]
 answer = {{ summary = "worked" }}
 """
 
