@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -75,6 +77,35 @@ def test_empty_folders_go(tree, base):
     (tree.path / "a" / "b").mkdir(parents=True)
     restore(tree, BRANCH, base)
     assert not (tree.path / "a").exists()
+
+
+def test_empty_folders_go_at_any_depth_but_those_of_other_repositories_and_of_ignored_files_stay(tree, base):
+    for name in ("a/b", "bin/c/d/e", "new/f"):
+        (tree.path / name).mkdir(parents=True)
+    repos.write(tree.path, {"new/y.log": "1"})
+    git(tree.path, "init", "-q", "nested")
+    (tree.path / "nested" / "g").mkdir()
+    (tree.path / "away").symlink_to(tree.path.parent)
+    before = files(tree.path / "nested")
+    restore(tree, BRANCH, base)
+    assert not any((tree.path / name).exists() for name in ("a", "bin/c", "new/f"))
+    assert (tree.path / "new" / "y.log").exists()
+    assert (tree.path / "nested" / "g").is_dir()
+    assert files(tree.path / "nested") == before
+
+
+def test_what_somebody_writes_while_the_files_are_put_back_stays(tree, base, tmp_path, monkeypatch):
+    """As it does behind a killed engine: the last git that this one had begun goes on for a moment."""
+    late, wrapper = tree.path / "new" / "late.txt", tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        f'#!/bin/sh\n{shutil.which("git")} "$@"\ncode=$?\n'
+        f'case "$*" in *" status "*) mkdir -p {late.parent}; echo mine > {late};; esac\nexit $code\n'
+    )
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}")
+    restore(tree, BRANCH, base)
+    assert late.read_text() == "mine\n"
 
 
 def test_what_no_snapshot_holds_is_moved_beside_and_not_deleted(tree, base):
