@@ -171,6 +171,8 @@ def remove(repo: Repository, path: Path, branch_ref: str, commit: str) -> bool:
     if checkout is None or not holds_only(checkout, branch_ref, commit):
         return False
     with _administration(repo):
+        if not _all_in(checkout, inspect(checkout), commit):
+            return False  # somebody wrote there while we waited for our turn
         _take_away(repo, path)
     return True
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import pytest
 from kit import repos, workers
@@ -11,6 +13,7 @@ from kit.repos import git
 from smithers_git.edge.git import worktree
 from smithers_git.edge.git.repository import discover
 from smithers_git.edge.git.restore import restore
+from smithers_git.edge.lock import holding
 from smithers_git.errors import RepositoryError, StorageError
 from smithers_git.names import branch_ref
 
@@ -231,6 +234,18 @@ def test_not_removed_when_something_would_be_lost(repo, path, left):
     before = repos.contents(path)
     assert not worktree.remove(discover(repo), path, BRANCH, git(repo, "rev-parse", "HEAD"))
     assert repos.contents(path) == before
+
+
+def test_not_removed_when_somebody_wrote_there_while_another_worktree_was_made(repo, path):
+    make(repo, path)
+    found, base = discover(repo), git(repo, "rev-parse", "HEAD")
+    with ThreadPoolExecutor() as pool:
+        with holding(found.smithers_dir / "worktrees.lock", 60):
+            removed = pool.submit(worktree.remove, found, path, BRANCH, base)
+            sleep(0.5)  # it has looked, and waits
+            repos.write(path, {"new": "x"})
+        assert not removed.result()
+    assert (path / "new").read_text() == "x"
 
 
 def test_one_that_is_not_there_is_not_removed(repo, path):
