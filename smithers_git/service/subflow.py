@@ -104,9 +104,10 @@ def _drive(project: Project, job: Job, watch: Watch) -> tuple[State, str]:
                     return state, str(newest.tip)
                 # An answer came after its engine had looked: what it waits for now is not what `state` says.
             except RunBusy:  # a person drives it; its end, or its waiting, is ours
-                project.clock.sleep(_POLL)
-                if watch.cancel.is_set():
-                    raise
+                while project.is_owned(str(job.child)):  # to ask for the lock takes reading all of its frames
+                    project.clock.sleep(_POLL)
+                    if watch.cancel.is_set():
+                        raise
     finally:
         over.set()
 

@@ -120,7 +120,9 @@ class Checker:
             raise Violation(f"frame {data.number} names process {data.owner.pid}, and {process.pid} wrote it")
         owner = self._world.owner(run)
         begins = data.number == 0 and line.state.predecessor is None  # whoever continues as it, owns that one
-        if process.drive is not None and owner is not process and not process.robbed and not begins:
+        # Of a run that it uses an engine asks that as a person does, when nobody drives it.
+        asks = all(isinstance(event, ev.CancelRequested | ev.RunCancelled) for event in data.events)
+        if process.drive is not None and owner is not process and not (process.robbed or begins or asks):
             raise Violation(
                 f"P6: {process.name} wrote frame {data.number} of {run}, whose owner is {owner and owner.name}"
             )
