@@ -19,6 +19,8 @@ STALE: Final = 2.0
 PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
 """Seconds between looks at a locked ref; together longer than STALE."""
 _WAIT: Final = 10.0
+_seen: dict[Path, tuple[tuple[int, int], float]] = {}
+"""Lock files that were met: which one, and since when on the clock that never goes back."""
 
 
 def lock_of(git_dir: Path, name: str) -> Path:
@@ -58,7 +60,18 @@ def _stale(lock: Path) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     # In the future: the clock went back since (soak, seed 3c0dd9b6), and until it is there again is too long to wait.
-    return found if abs(SystemClock().now() - found.st_mtime) >= STALE else None
+    age = abs(SystemClock().now() - found.st_mtime)
+    return found if max(age, _seen_for(lock, found)) >= STALE else None
+
+
+def _seen_for(lock: Path, found: os.stat_result) -> float:
+    """Seconds for which this process knows that very file: by a clock that went back a little it looks too young."""
+    now, identity = SystemClock().monotonic(), (found.st_ino, found.st_mtime_ns)
+    known, since = _seen.get(lock, (None, now))
+    if known != identity:
+        since = now
+    _seen[lock] = identity, since
+    return now - since
 
 
 def _is_open(file: os.stat_result) -> bool:

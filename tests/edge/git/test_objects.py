@@ -349,6 +349,13 @@ def test_a_fresh_lock_is_waited_for_until_it_is_old(objects, commits, lock):
     assert objects.ref(REF) == commits[1]
 
 
+def test_a_lock_is_removed_in_time_when_the_clock_went_back_a_little(objects, commits, lock):
+    """By that clock it is as good as new until the patience of whoever waits for it is over."""
+    age(lock, -1.5)
+    objects.advance(REF, commits[0], commits[1])
+    assert objects.ref(REF) == commits[1]
+
+
 def test_a_lock_that_its_owner_gives_back_is_only_waited_for(objects, commits, lock):
     with subprocess.Popen([sys.executable, "-c", "import os,sys,time; time.sleep(.2); os.unlink(sys.argv[1])", lock]):
         objects.advance(REF, commits[0], commits[1])
