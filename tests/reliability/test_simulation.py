@@ -51,7 +51,8 @@ def counts():
 def test_two_thousand_seeds(folder, counts, piece):
     for seed in range(piece, SEEDS, PIECES):
         run.count(counts, compare(seed, folder))
-    assert counts["landings"] > SEEDS / PIECES / LANDING / 2
+    # Of all pieces that this process has played, in whatever order: the poorest has 13 from its 15 seeds with a queue.
+    assert counts["landings"] > 0.8 * counts["seeds"] / LANDING
 
 
 FOUND = {

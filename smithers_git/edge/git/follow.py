@@ -222,13 +222,8 @@ def _adopt(checkout: Checkout, new: str, names: list[str]) -> list[str]:
         else:
             own.append(name)
     if not own:
-        checkout.git(
-            *FLUSHED_INDEX,
-            "update-index",
-            "-z",
-            "--index-info",
-            input=b"".join(os.fsencode(row) + b"\0" for row in whole),
-        )
+        entries = b"".join(os.fsencode(row) + b"\0" for row in whole)
+        checkout.git(*FLUSHED_INDEX, "update-index", "-z", "--index-info", input=entries)
         checkout.try_git(*FLUSHED_INDEX, "update-index", "-q", "--refresh")
     return own
 

@@ -21,7 +21,6 @@ def update_ref(checkout: Checkout, message: str, name: str, commit: str, *before
     if done.code and b".lock'" in done.stderr and ref_lock.break_stale(checkout.common_dir, name):
         done = checkout.try_git(*words)
     if not done.code:
-        flush_ref(
-            checkout.common_dir, name, "refs/heads"
-        )  # git (2.39) flushes the file, and none of the folders that it is in
+        # git (2.39) flushes the file, and none of the folders that it is in
+        flush_ref(checkout.common_dir, name, "refs/heads")
     return done

@@ -119,9 +119,8 @@ def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, li
     if (state.head, state.branch) != (commit, branch_ref) or unfinished(checkout):
         put_on_branch(checkout, branch_ref, commit)
     elif commit != parent:
-        flush_ref(
-            checkout.common_dir, branch_ref, "refs/heads"
-        )  # the agent committed there itself, and its git flushes no ref
+        # The agent committed there itself, and its git flushes no ref.
+        flush_ref(checkout.common_dir, branch_ref, "refs/heads")
     return Snapshot(commit, tree, commit != parent, state.uncovered)
 
 
