@@ -14,13 +14,12 @@ from smithers_git.core.admission import Limits, refusal
 from smithers_git.core.nodes import Task
 from smithers_git.core.schedule import Start
 from smithers_git.core.settings import AdmissionSettings
-from smithers_git.edge import memory
 from smithers_git.errors import AgentError
 from smithers_git.names import TaskKey
 from smithers_git.service import pools
 from smithers_git.service.frames import Chain
 from smithers_git.service.project import Project
-from smithers_git.service.slots import Claim, Slot, Slots, Ticket
+from smithers_git.service.slots import Claim, Slot, Ticket
 
 _AGAIN: Final = 0.2
 """Seconds until the next look at a machine without room, and up to half as much again."""
@@ -31,7 +30,7 @@ class Admission:
 
     def __init__(self, project: Project, chain: Chain, noted: Callable[[str], None]) -> None:
         self._project, self._chain, self._noted = project, chain, noted
-        self._slots = machine(project)
+        self._slots = project.slots()
         self._limits = limits(project.settings.admission)
         self._held: dict[TaskKey, Slot] = {}
         self._line: dict[str, Ticket] = {}
@@ -128,11 +127,6 @@ def _has_agent(start: Start) -> bool:
     return isinstance(start.item.node, Task) and start.item.node.kind == "agent"
 
 
-def machine(project: Project) -> Slots:
-    """The slots that all runs of the user share."""
-    return Slots(project.user_state / "slots", memory.available, project.clock)
-
-
 def limits(settings: AdmissionSettings) -> Limits:
     return Limits(settings.max_agents, settings.memory, settings.slots, settings.gap)
 
@@ -140,4 +134,4 @@ def limits(settings: AdmissionSettings) -> Limits:
 def in_line(project: Project, run: str) -> list[Claim]:
     """The agents of a run that wait for the machine."""
     here = str(project.worktree)
-    return [claim for claim in machine(project).waiting() if (claim.run, claim.place) == (run, here)]
+    return [claim for claim in project.slots().waiting() if (claim.run, claim.place) == (run, here)]

@@ -24,7 +24,6 @@ from smithers_git.core.nodes import Command, takes, wants_workspace
 from smithers_git.core.records import CommandResult
 from smithers_git.core.workflow import first_issue
 from smithers_git.edge import process
-from smithers_git.edge.git.changes import thrown_back
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.errors import SetupFailed, SmithersError, is_full
 from smithers_git.service import disk
@@ -229,7 +228,7 @@ class Performer:
 
     def _look_for_home(self, space: Space, parent: str, result: Result) -> None:
         """An agent that threw away what the tasks before it have done has failed, whatever it says."""
-        head = thrown_back(self.workspaces.path(space.name), parent)
+        head = self.workspaces.thrown_back(space.name, parent)
         if head is None:
             return
         result.astray = True

@@ -28,9 +28,13 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
     from smithers_git.edge.process import Exit, Launch, Started
     from smithers_git.service.crew import Crew
     from smithers_git.service.frames import Chain
+    from smithers_git.service.job import Result
     from smithers_git.service.landing.site import Site
     from smithers_git.service.secrets import Secrets
+    from smithers_git.service.slots import Slots
     from smithers_git.service.source import Source
+    from smithers_git.service.talk.seat import Seat
+    from smithers_git.service.talk.talker import Talker
     from smithers_git.service.workspaces import Workspaces
 
 
@@ -209,6 +213,19 @@ class Project:
         from smithers_git.service.crew import Threads
 
         return Threads()
+
+    def talker(self, seat: Seat, result: Result) -> Talker:
+        """Who talks with the agent of one attempt; raises AgentError."""
+        from smithers_git.service.talk import transport
+
+        return transport.talker(seat, result)
+
+    def slots(self) -> Slots:
+        """The right to have an agent at work, which all runs of the user on this machine share."""
+        from smithers_git.edge import memory
+        from smithers_git.service.slots import Slots
+
+        return Slots(self.user_state / "slots", memory.available, self.clock)
 
     def background(self, name: str, work: Callable[[], None]) -> None:
         """Have `work` done in a thread that ends with the process at the latest."""

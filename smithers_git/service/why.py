@@ -195,7 +195,7 @@ def _turns(project: Project, run: str) -> list[Blocker]:
     """The agents for which the machine has no room yet, and who has it."""
     found = []
     for claim in admission.in_line(project, run):
-        at_work = admission.machine(project).working()
+        at_work = project.slots().working()
         others = tuple(f"{one.agent} works on {one.node} of run {one.run} in {one.place}" for one in at_work)
         text = f"{claim.agent} waits for its turn on this machine: {claim.reason}"
         found.append(Blocker("machine", text, (), claim.node, claim.since, details=others))

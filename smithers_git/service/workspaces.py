@@ -15,7 +15,7 @@ from smithers_git.core import amounts
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.settings import PortSettings, WorktreeSettings
 from smithers_git.edge import process
-from smithers_git.edge.git import worktree
+from smithers_git.edge.git import changes, worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.differs import differing_paths
@@ -169,6 +169,14 @@ class Workspaces:
         """The files of the workspace that differ from `commit`; none when there is no such workspace."""
         checkout = worktree.find(self.repo, self.path(space))
         return differing_paths(checkout, self.left_at(space, commit) or commit) if checkout is not None else []
+
+    def changed(self, space: str, commit: str) -> list[str]:
+        """The files that an attempt has changed since `commit`, see `changes.changed_files`."""
+        return changes.changed_files(self.path(space), commit)
+
+    def thrown_back(self, space: str, start: str) -> str | None:
+        """The older commit to which an attempt took the workspace, see `changes.thrown_back`."""
+        return changes.thrown_back(self.path(space), start)
 
     def left_at(self, space: str, commit: str) -> str | None:
         """Where the workspace stands, when the run has come to `commit` elsewhere and was fetched; else None.

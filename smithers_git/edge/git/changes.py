@@ -1,4 +1,4 @@
-"""Whether anything in a folder of git has changed since it was looked at, or since a commit. Nothing is written."""
+"""Whether a folder of git has changed since it was looked at, and what differs from a commit. Nothing is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from smithers_git.edge.git.command import try_git
+from smithers_git.edge.git.command import git_bytes, try_git
 
 
 def fingerprint(folder: Path) -> str:
@@ -23,15 +23,11 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def changed_since(folder: Path, commit: str) -> bool:
-    """Whether a file in the worktree differs from `commit`, or is not in it; those that git ignores do not count."""
-    if try_git(folder, "--no-optional-locks", "diff", "--quiet", "--no-ext-diff", commit, "--").code != 0:
-        return True
-    return bool(try_git(folder, "ls-files", "-z", "--others", "--exclude-standard").stdout)
-
-
 def changed_files(folder: Path, commit: str) -> list[str]:
-    """The files in the worktree that differ from `commit`, or are not in it, ignored ones excepted; by name."""
+    """The files in the worktree that differ from `commit`, or are not in it, ignored ones excepted; by name.
+
+    Raises GitError.
+    """
     found = _names(folder, "--no-optional-locks", "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", commit)
     found |= _names(folder, "ls-files", "-z", "--others", "--exclude-standard")
     return sorted(os.fsdecode(name) for name in found)
@@ -53,4 +49,4 @@ def thrown_back(folder: Path, start: str) -> str | None:
 
 
 def _names(folder: Path, *args: str) -> set[bytes]:
-    return {*try_git(folder, *args).stdout.split(b"\0")} - {b""}
+    return {*git_bytes(folder, *args).split(b"\0")} - {b""}

@@ -11,17 +11,11 @@ from smithers_git.clock import zone
 from smithers_git.core import limits, parse
 from smithers_git.core.events import FailureKind
 from smithers_git.core.reply import Failure
-from smithers_git.core.sdk_agent import is_sdk
-from smithers_git.edge.git.changes import changed_since
-from smithers_git.errors import AgentError
 from smithers_git.service import pools
 from smithers_git.service.job import Job, Result
 from smithers_git.service.live import Watch
 from smithers_git.service.project import Project
-from smithers_git.service.talk.acp import Acp
-from smithers_git.service.talk.cli import Cli
 from smithers_git.service.talk.memory import keep
-from smithers_git.service.talk.sdk import Sdk
 from smithers_git.service.talk.seat import Seat
 from smithers_git.service.talk.talker import Talker
 
@@ -42,30 +36,9 @@ def converse(project: Project, job: Job, result: Result, folder: Path, watch: Wa
     assert job.agent is not None
     profile, own = pools.profile(project, job.agent), pools.settings_of(project, job.agent)
     seat = Seat(project, job, folder, watch, profile, own)
-    with closing(_talker(seat, result)) as talk:
-        _converse(project, job, result, talk, _Place(folder, watch))
+    with closing(project.talker(seat, result)) as talk:
+        _converse(seat, result, talk)
     keep(seat, result)
-
-
-def _talker(seat: Seat, result: Result) -> Talker:
-    """The transport that the agent's profile names."""
-    profile, own = seat.profile, seat.own
-    if is_sdk(profile.name):
-        return Sdk(seat, result)
-    if (own.transport or profile.transport) == "acp":
-        return Acp(seat, result)
-    if profile.is_protocol_only:
-        raise AgentError(
-            f"{profile.name} speaks the Agent Client Protocol and nothing else",
-            hint=f'remove `transport = "exec"` from [agents.{profile.name}]',
-        )
-    return Cli(seat, result)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    folder: Path
-    watch: Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +50,9 @@ class _Issue:
     prompt: str
 
 
-def _converse(project: Project, job: Job, result: Result, talk: Talker, place: _Place) -> None:
-    prompt, watch = opening(job, talk), place.watch
+def _converse(seat: Seat, result: Result, talk: Talker) -> None:
+    project, job, watch = seat.project, seat.job, seat.watch
+    prompt = opening(job, talk)
     told: set[str] = set()
     for turn in range(CORRECTIONS + 1):
         talk.correction = turn
@@ -89,7 +63,7 @@ def _converse(project: Project, job: Job, result: Result, talk: Talker, place: _
             return
         if turn == 0:
             pools.account(project, str(job.agent)).clear()
-        issue = _judge(job, result, reply.answer, place.folder)
+        issue = _judge(seat, result, reply.answer)
         if issue is None:
             return
         result.kind, result.message = issue.kind, issue.message
@@ -103,8 +77,9 @@ def _converse(project: Project, job: Job, result: Result, talk: Talker, place: _
         result.kind, result.message = None, ""
 
 
-def _judge(job: Job, result: Result, answer: str, folder: Path) -> _Issue | None:
+def _judge(seat: Seat, result: Result, answer: str) -> _Issue | None:
     """Take the answer for the task's output, or say what is wrong with it."""
+    job = seat.job
     model = job.task.output
     assert model is not None
     found = parse.validate(answer, model)
@@ -112,7 +87,7 @@ def _judge(job: Job, result: Result, answer: str, folder: Path) -> _Issue | None
         wrong = "; ".join(found.issues) if found.found else "there is no JSON in it"
         message = f"the answer does not fit {model.__name__}: {wrong}"
         return _Issue("invalid", message, parse.correction(found, model))
-    if job.task.changes and job.start is not None and not changed_since(folder, job.start):
+    if job.task.changes and job.start is not None and not seat.changed():
         message = f"{job.agent} said that it is done, and no file has changed"
         return _Issue("unchanged", message, f"{_UNCHANGED}\n\n{parse.instructions(model)}")
     result.value = found.value.model_dump(mode="json")

@@ -6,7 +6,6 @@ import re
 from typing import Final
 
 from smithers_git.core.reply import AgentEvent
-from smithers_git.edge.git.changes import changed_files
 from smithers_git.names import file_name
 from smithers_git.service import conversations
 from smithers_git.service.job import Result
@@ -55,14 +54,14 @@ class Memory:
 
         Written by rule, from its transcript: the last words, the last tools, the files that changed, why it ended.
         """
-        job, folder = self._seat.job, self._seat.folder
+        job, changed = self._seat.job, self._seat.changed
         events = self._last_events()
         said = "\n".join(event.text for event in events if event.kind == "text")[-_SAID:]
         tools = [event.text for event in events if event.kind == "tool"][-_TOOLS:]
         if not said and not tools:
             return ""
         self._result.conversation = "summary"
-        files = changed_files(folder, job.start) if job.start else []
+        files = changed()
         more = f", and {len(files) - _FILES} more" if len(files) > _FILES else ""
         parts = [
             "You have worked on this before, in a conversation that cannot go on here. What is known of it:",

@@ -49,6 +49,11 @@ class Seat:
         """The agent's program as a path; None when it is not installed."""
         return pools.program(self.project, self.profile)
 
+    def changed(self) -> list[str]:
+        """The files that differ from what was there before the first attempt at the task."""
+        space, start = self.job.space, self.job.start
+        return self.project.workspaces(self.job.run).changed(space.name, start) if space and start else []
+
     def missing(self) -> Reply:
         """The reply of an agent whose program is not there."""
         install = f"; {self.profile.install}" if self.profile.install else ""
