@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -27,6 +28,10 @@ class Spent:
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.usd + other.usd, self.tokens + other.tokens)
+
+
+_SOME: Final = Spent(1.0, 100_000)
+"""To suggest where there is nothing to go by: a run got no rest of a budget from the one that it continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def parse(text: str) -> Budget:
 
 def shown(budget: Budget) -> str:
     """A budget as `parse` reads it."""
-    money = [] if budget.usd is None else [f"{budget.usd:g}usd"]
+    money = [] if budget.usd is None else [f"{budget.usd:.6f}".rstrip("0").rstrip(".") + "usd"]
     return ",".join(money + ([] if budget.tokens is None else [_short(budget.tokens)])) or "none"
 
 
@@ -122,20 +127,29 @@ def lower(one: Budget, other: Budget) -> Budget:
     return Budget(min(usd, default=None), min(tokens, default=None))
 
 
-def more(spent: Spent, budget: Budget) -> Budget:
-    """A budget to suggest: twice as much where there is a limit, and at least twice what is spent."""
-    usd = None if budget.usd is None else float(f"{2 * max(budget.usd, spent.usd):.2g}")
-    tokens = None if budget.tokens is None else 2 * max(budget.tokens, -(-spent.tokens // 1000) * 1000)
+def more(spent: Spent, budget: Budget, soft: float) -> Budget:
+    """A budget to suggest: twice as much where there is a limit, and more than what is spent by a quarter at least.
+
+    Args:
+        soft: the part of a budget from which on nothing starts; there is room below that, too.
+    """
+    usd = tokens = None
+    if budget.usd is not None:
+        usd = float(f"{max(2 * budget.usd, 2 * spent.usd, 1.25 * spent.usd / soft):.2g}") or _SOME.usd
+    if budget.tokens is not None:
+        thousands = -(-spent.tokens // 1000) * 1000
+        room = math.ceil(1.25 * spent.tokens / soft / 1000) * 1000
+        tokens = max(2 * budget.tokens, 2 * thousands, room) or _SOME.tokens
     return Budget(usd, tokens)
 
 
-def goes_on(state: State) -> str:
-    """What goes on with a run that was parked for a budget."""
+def goes_on(state: State, soft: float) -> str:
+    """What goes on with a run that was parked for a budget; `soft` as in `more`."""
     if state.parked_for == "day":
         return f"smithers up --resume {state.run}"
-    return raising(state.run, Spent(state.cost, state.tokens), state.budget)
+    return raising(state.run, Spent(state.cost, state.tokens), state.budget, soft)
 
 
-def raising(run: str, spent: Spent, budget: Budget) -> str:
-    """The command that gives a run more to spend."""
-    return f"smithers up --resume {run} --budget {shown(more(spent, budget))}"
+def raising(run: str, spent: Spent, budget: Budget, soft: float) -> str:
+    """The command that gives a run more to spend; `soft` as in `more`."""
+    return f"smithers up --resume {run} --budget {shown(more(spent, budget, soft))}"

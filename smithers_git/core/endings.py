@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from smithers_git.core import events as ev
 from smithers_git.core.parts import RegionState
 from smithers_git.core.plan import LoopItem
 from smithers_git.core.state import State
 from smithers_git.names import TaskKey
+
+MOST_FRAMES: Final = 200_000
+"""Frames of one run. A plan that makes new ids at every render would otherwise go on for ever."""
+
+
+def too_long(number: int) -> ev.RunFailed | None:
+    """The end of a run that still has something to do behind frame `number`; None while it may go on."""
+    if number < MOST_FRAMES:
+        return None
+    hint = "a plan that never ends makes its node ids from a counter, or has a ceiling that is none"
+    return ev.RunFailed(error=f"the run has {MOST_FRAMES} frames and still something to do", hint=hint)
 
 
 def failed(

@@ -105,7 +105,7 @@ def watch(follower: Follower, tell: Callable[[News], None]) -> int:
 def _say_still(project: Project, state: State) -> None:
     status = runs.status(project, state)
     output.note(f"run {state.run} is {status}: nothing more happens before you act")
-    for command in next_commands(state, status)[:1]:
+    for command in next_commands(project, state, status)[:1]:
         output.note(f"next: {command}")
 
 

@@ -67,7 +67,7 @@ def run_document(project: Project, state: State) -> dict[str, Any]:
         "budget": {"usd": state.budget.usd, "tokens": state.budget.tokens},
         "created": iso(state.created),
         "updated": iso(state.updated),
-        "next": next_commands(state, status, folded=_lost_branch(project, state)),
+        "next": next_commands(project, state, status),
     }
 
 
@@ -77,8 +77,8 @@ def _lost_branch(project: Project, state: State) -> bool:
     return main is not None and project.objects.ref(main.branch) is None
 
 
-def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False) -> list[str]:
-    """What to type next, most useful first; with the commit in place of the branch when the run is `folded`."""
+def next_commands(project: Project, state: State, status: runs.RunStatus) -> list[str]:
+    """What to type next, most useful first; with the commit in place of the branch when that is gone."""
     run = state.run
     if status == "waiting":
         found = runs.waits(state)
@@ -92,14 +92,17 @@ def next_commands(state: State, status: runs.RunStatus, *, folded: bool = False)
         changed = [space for space in state.spaces.values() if space.commit != state.base]
         if not changed:
             return [f"smithers output {run}"]
-        branch = changed[0].commit[:12] if folded else changed[0].branch.removeprefix("refs/heads/")
+        branch = (
+            changed[0].commit[:12] if _lost_branch(project, state) else changed[0].branch.removeprefix("refs/heads/")
+        )
         look = f"git diff {state.base[:12]}..{branch}" if len(changed) == 1 else f"smithers diff {run}"
         return [look, f"smithers land {run}"]
     if status == "failed":
         return [f"smithers why {run}", f"smithers up --resume {run}"]
     if status == "parked":
         disk = ["smithers gc --dry-run", f"smithers up --resume {run}"]
-        return disk if state.parked_for == "disk" else [budget.goes_on(state), f"smithers why {run}"]
+        soft = project.settings.budget.soft
+        return disk if state.parked_for == "disk" else [budget.goes_on(state, soft), f"smithers why {run}"]
     if status == "running":
         return [f"smithers logs -f {run}"]
     return [f"smithers up --resume {run}"]

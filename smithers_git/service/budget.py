@@ -13,7 +13,7 @@ from smithers_git.core.budget import Over, Spent
 from smithers_git.core.nodes import Budget
 from smithers_git.core.settings import BudgetSettings
 from smithers_git.core.state import State
-from smithers_git.errors import FormatError, GitError, RunRefused
+from smithers_git.errors import FormatError, GitError, RefMoved, RunRefused
 from smithers_git.names import REWOUND
 from smithers_git.service import archive
 from smithers_git.service.append import append
@@ -105,6 +105,17 @@ class Purse:
             return None
         return budget.over(self._spent_today(state), self.daily, self.settings.soft, "day")
 
+    def parking(self, parked: ev.RunParked, state: State) -> ev.RunParked | ev.RunResumed:
+        """What is to be said of a run that is to be parked: its limit may be another or a higher one by now."""
+        if parked.kind == "disk":
+            return parked
+        over = self.look(state)
+        return ev.RunResumed() if over is None else ev.RunParked(reason=over.text, kind=over.kind)
+
+    def is_raised(self, parked: ev.RunParked | None, state: State) -> bool:
+        """Whether nothing keeps a run any more that was to be parked for a budget."""
+        return parked is not None and isinstance(self.parking(parked, state), ev.RunResumed)
+
     def unpriced(self, state: State, told: Sequence[ev.Event]) -> Iterator[str]:
         """What the person must know of agents that used tokens and named no price: a limit in dollars is blind to them.
 
@@ -178,7 +189,7 @@ def change(project: Project, run: str, given: Budget) -> Budget:
         found = budget.over(spent, wanted, soft, "budget")
         if found is not None:
             raise RunRefused(
-                f"run {run} could not go on with that: {found.text}", hint=budget.raising(run, spent, wanted)
+                f"run {run} could not go on with that: {found.text}", hint=budget.raising(run, spent, wanted, soft)
             )
         same = wanted == state.budget
         return [] if same else [ev.RunBudgeted(usd=wanted.usd, tokens=wanted.tokens, by=by)]
@@ -192,7 +203,7 @@ def require(project: Project, state: State) -> None:
     found = spent_still(project, state)
     if found is None:
         return
-    command = budget.goes_on(state)
+    command = budget.goes_on(state, project.settings.budget.soft)
     hint = command if found.kind == "budget" else f"after midnight, or with a higher [budget] day_…: {command}"
     raise RunRefused(f"run {state.run} is parked: {found.text}", hint=hint)
 
@@ -200,3 +211,16 @@ def require(project: Project, state: State) -> None:
 def spent_still(project: Project, state: State) -> Over | None:
     """The limit for which the run was parked, or another one, when that still keeps it from starting anything."""
     return Purse(project).look(state) if state.parked_for in ("budget", "day") else None
+
+
+def look_again(project: Project, chain: Chain) -> Over | None:
+    """As `spent_still`, by the owner of the run: when that is the other limit now, the run says so."""
+    state = chain.state
+    found = spent_still(project, state)
+    if found is not None and found.kind != state.parked_for and state.end is None:
+        chain.add(ev.RunParked(reason=found.text, kind=found.kind), project.clock.now())
+        try:
+            chain.commit()
+        except RefMoved:  # whoever looks next says it
+            chain.reload()
+    return found

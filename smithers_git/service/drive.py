@@ -89,6 +89,7 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     with owning(project, run, "up") as lock:
         chain.reload()
         if resume.revive:
+            budget.look_again(project, chain)
             budget.require(project, chain.state)
         held_up = stopped(chain.state) or chain.state.interrupted or bool(kept_out(chain.state))
         revive = resume.revive and held_up
@@ -141,7 +142,7 @@ def _drive(project: Project, chain: Chain, resume: Resume, drive: Drive, lock: F
     chain.reload()
     if chain.state.end == "finished" or (chain.state.end is not None and not resume.revive):
         return
-    if budget.spent_still(project, chain.state) is not None:
+    if budget.look_again(project, chain) is not None:
         return  # a person was told so before; a background engine has nobody to tell
     loaded = _source(project, chain, resume)
     disk.require_room(project)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from smithers_git.core import endings
 from smithers_git.core import events as ev
 from smithers_git.core.nodes import Task
 from smithers_git.core.plan import Plan
@@ -35,9 +36,6 @@ from smithers_git.service.watcher import Watcher
 
 POLL: Final = 0.1
 """Seconds between two looks at the ref while tasks run: what another process decides arrives within it."""
-MOST_FRAMES: Final = 200_000
-"""Frames of one run. A plan that makes new ids at every render would otherwise go on for ever."""
-
 FAR: Final = 30.0
 """Seconds. For what is further away than this no process waits: the run is a row, and whoever looks then goes on."""
 
@@ -152,7 +150,7 @@ class Engine:
         over = state.end or self._stop or state.cancel_requested or state.pause_requested
         if over or not (starts and self._landed) or any(getattr(node, "kind", "") != "call" for node in nodes):
             return False
-        return state.number + 1 < MOST_FRAMES and self.purse.look(state) is None
+        return endings.too_long(state.number + 1) is None and self.purse.look(state) is None
 
     def _is_lost(self) -> bool:
         """Whether the run has another owner; ends attempts that it went on without, too."""
@@ -188,11 +186,10 @@ class Engine:
 
     def _too_long(self) -> bool:
         """End a run that has grown beyond every bound; says whether it did."""
-        if self.chain.state.number < MOST_FRAMES:
-            return False
-        hint = "a plan that never ends makes its node ids from a counter, or has a ceiling that is none"
-        self._add(ev.RunFailed(error=f"the run has {MOST_FRAMES} frames and still something to do", hint=hint))
-        return True
+        end = endings.too_long(self.chain.state.number)
+        if end is not None:
+            self._add(end)
+        return end is not None
 
     def _complete(self, plan: Plan, event: ev.Event) -> ev.Event:
         if isinstance(event, ev.RunFinished) and event.successor is not None:
@@ -370,7 +367,10 @@ class Engine:
             told = "the disk is full" if self.parked.kind == "disk" else self.parked.reason
         while not self._last_frame("cancelled" if self.chain.state.cancel_requested else told):
             self._reload()
-        return False
+        if self.chain.state.parked or not self.purse.is_raised(self.parked, self.chain.state):
+            return False
+        self.parked = None
+        return True
 
     def _last_frame(self, text: str) -> bool:
         """Write what ended, and why; False when it has to be tried again on a newer state, or with more room."""
@@ -384,7 +384,7 @@ class Engine:
             if owned and self.chain.state.cancel_requested:  # else its owner says how the run stands
                 self._add(ev.RunCancelled(by=self.chain.state.cancel_requested))
             elif owned and self.parked:
-                self._add(self.parked)
+                self._add(self.purse.parking(self.parked, self.chain.state))
             self._commit()
         except RefMoved:
             return False

@@ -135,7 +135,7 @@ def _runs(project: Project) -> Iterator[Finding]:
         if view.status == "parked":
             state = project.chain(run).state
             full = ("smithers gc --dry-run", f"smithers up --resume {run}")
-            commands = full if state.parked_for == "disk" else (budget.goes_on(state),)
+            commands = full if state.parked_for == "disk" else (budget.goes_on(state, project.settings.budget.soft),)
             yield Finding(f"run {run}", "needs you", f"parked: {view.row.parked}", commands)
         if view.status == "interrupted":
             resume = f"smithers up --resume {run}"

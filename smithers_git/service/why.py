@@ -67,7 +67,7 @@ def why(project: Project, run: str) -> Answer:
     else:
         # The state is only read, yet the scheduler leaves a note on the plan: both are this call's own.
         decision = decide(seen.plan, state, project.clock.now()) if seen.plan is not None else Decision()
-        found += _standing(state, status, decision)
+        found += _standing(state, status, decision, project.settings.budget.soft)
         live = status == "running"  # without an engine nothing runs, whatever was begun
         found += [_wait(state, wait) for wait in decision.waits if live or wait.kind != "running"]
         found += _asks(state)
@@ -113,14 +113,14 @@ def _driven(state: State, run: str) -> Blocker:
     return Blocker("running", "its engine works", (f"smithers logs -f {run}",), since=state.updated)
 
 
-def _standing(state: State, status: runs.RunStatus, decision: Decision) -> list[Blocker]:
-    """What concerns the run as a whole."""
+def _standing(state: State, status: runs.RunStatus, decision: Decision, soft: float) -> list[Blocker]:
+    """What concerns the run as a whole; `soft` is the part of a budget from which on nothing starts."""
     resume = (f"smithers up --resume {state.run}",)
     if state.cancel_requested:
         text = f"{state.cancel_requested} asked to cancel it: what runs is being ended"
         return [Blocker("cancelled", text, () if status == "running" else resume)]
     if status == "parked":
-        commands = ("smithers gc --dry-run", *resume) if state.parked_for == "disk" else (budget.goes_on(state),)
+        commands = ("smithers gc --dry-run", *resume) if state.parked_for == "disk" else (budget.goes_on(state, soft),)
         return [Blocker("parked", str(state.parked), commands, since=state.updated)]
     if state.pause_requested:
         text = "it is paused: nothing new starts" + (", what is in flight ends first" if status == "running" else "")

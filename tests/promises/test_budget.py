@@ -180,6 +180,26 @@ def test_at_the_hard_limit_what_runs_is_ended_and_kept_and_a_higher_one_goes_on(
     assert smithers.json("up", "--resume", "r", "--budget", "5usd")["status"] == "finished"
 
 
+def test_a_raise_that_comes_while_what_runs_is_ended_lets_the_run_go_on(smithers: Smithers, tmp_path: Path) -> None:
+    ending, gate = tmp_path / "ending", tmp_path / "gate"
+    hold = f"until [ -e {gate} ]; do sleep 0.05; done"
+    slow = f"trap 'touch {ending}; {hold}; exit 1' TERM; [ -e {gate} ] || sleep 50 & wait"
+    smithers.write(f"""\
+    return Parallel(
+        Worktree("a", Task("long", run={slow!r})),
+        Worktree("b", Task("dear", agent="script", output=Change, prompt="1")),
+    )
+""")
+    runs.play(smithers.repo, PLAY.replace("[[turn]]", "[[turn]]\nsleep = 0.5"))
+    with runs.Engine(smithers.repo, "flow.py", "--run-id", "r", "--budget", "0.9usd") as engine:
+        kit.until(ending.exists, "what runs is ended")
+        assert smithers.json("up", "--resume", "r", "--budget", "9usd")["status"] == "running"
+        gate.touch()
+        assert engine.end() == 0
+    assert attempts(smithers, "r").count("long") == 2
+    assert not any(isinstance(event, ev.RunParked) for event in kit.events(smithers.repo, "r"))
+
+
 # -- where a budget comes from
 
 
@@ -208,6 +228,24 @@ def test_the_soft_part_is_a_setting(smithers: Smithers) -> None:
     smithers.write(STEPS)
     parked(smithers, "up", "flow.py", "--run-id", "r", "--budget", "3usd")
     assert attempts(smithers, "r") == ["one"]
+
+
+def test_what_a_parked_run_says_to_type_is_enough_whatever_the_soft_part(smithers: Smithers) -> None:
+    configure(smithers, "soft = 0.2")
+    smithers.write(STEPS)
+    for command in parked(smithers, "up", "flow.py", "--run-id", "r", "--budget", "2usd")["next"][:1]:
+        parked(smithers, *command.split()[1:])
+    assert attempts(smithers, "r") == ["one", "two"]
+
+
+def test_a_run_whose_budget_was_raised_says_that_it_waits_for_the_day(smithers: Smithers) -> None:
+    configure(smithers, "day_tokens = 1000\nsoft = 1.0")
+    smithers.write(STEPS)
+    parked(smithers, "up", "flow.py", "--run-id", "r", "--budget", "1usd")
+    assert "today" in smithers.json("up", "--resume", "r", "--budget", "9usd", code=1)["error"]["message"]
+    found = smithers.json("inspect", "r")
+    assert found["parked"] == "1000 of 1000 tokens spent today: the budget of the day is used up"
+    assert found["next"][0] == "smithers up --resume r", "and not a budget that is higher still"
 
 
 # -- travel

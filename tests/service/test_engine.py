@@ -8,9 +8,10 @@ import pytest
 from kit.processes import marked
 from kit.repos import commit, git
 
+from smithers_git.core import endings
 from smithers_git.core.describe import describe
 from smithers_git.names import TaskKey
-from smithers_git.service import drive, engine, launch
+from smithers_git.service import drive, launch
 from smithers_git.service.project import Project
 
 ENDLESS = """
@@ -30,7 +31,7 @@ def endless(ctx: Context[NoInput]):
 
 
 def test_a_plan_that_grows_for_ever_fails_at_the_ceiling_of_frames(repo: Path, monkeypatch):
-    monkeypatch.setattr(engine, "MOST_FRAMES", 25)
+    monkeypatch.setattr(endings, "MOST_FRAMES", 25)
     commit(repo, {"flow.py": ENDLESS})
     project = Project.open(repo)
     made = launch.begin(project, launch.Request("flow.py", cwd=repo))
@@ -51,7 +52,7 @@ def skipping(ctx):
 
 
 def test_a_loop_that_only_skips_writes_frames_and_ends_at_their_ceiling(repo: Path, monkeypatch):
-    monkeypatch.setattr(engine, "MOST_FRAMES", 4)
+    monkeypatch.setattr(endings, "MOST_FRAMES", 4)
     commit(repo, {"flow.py": SKIPPING})
     project = Project.open(repo)
     made = launch.begin(project, launch.Request("flow.py", cwd=repo))
