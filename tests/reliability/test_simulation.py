@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from kit.memory_git import MemoryObjects
 from reliability.simulate import run
-from reliability.simulate.draws import LANDING, draw
+from reliability.simulate.draws import LANDING, TALKING, draw
 from reliability.simulate.outside import SimLock, SimWorkspaces
 from reliability.simulate.simulation import Failed, compare, play
 
@@ -22,7 +22,8 @@ from smithers_git.core.schedule import Start, decide
 from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import Timer
 from smithers_git.names import RUNS
-from smithers_git.service import dispatch, engine, outcome, recover, runs
+from smithers_git.service import accounts, budget, dispatch, engine, outcome, perform, recover, runs
+from smithers_git.service.talk import memory
 
 pytestmark = [  # a killed process closes no files
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
@@ -115,7 +116,7 @@ def test_every_kind_of_trouble_and_of_node_is_met(folder):
         for child in spec.children:
             walk(child)
 
-    for scenario in map(draw, range(215)):
+    for scenario in map(draw, range(860)):
         if scenario.landings is not None:  # test_simulated_landing.py looks at those
             continue
         walk(scenario.root)
@@ -124,7 +125,7 @@ def test_every_kind_of_trouble_and_of_node_is_met(folder):
         trouble.update(deed.what for deed in scenario.deeds)
     assert kinds == {
         "sequence", "parallel", "loop", "branch", "worktree", "saga", "try", "value", "run", "call", "approval",
-        "question", "signal", "timer", "again", "subflow",
+        "question", "signal", "timer", "again", "subflow", "agent",
     }  # fmt: skip
     assert trouble.keys() >= {"switch", "kill", "stall", "rob", "full", "twice", "late", "lost", "cancel", "rewind"}
     assert min(trouble.values()) >= 5
@@ -133,9 +134,9 @@ def test_every_kind_of_trouble_and_of_node_is_met(folder):
 # -- what it is worth: broken products are caught
 
 
-def caught(folder: Path, first: int = 0) -> tuple[int, str]:
+def caught(folder: Path, first: int = 0, step: int = 1) -> tuple[int, str]:
     """The first seed that finds something, and what it says."""
-    for seed in range(first, first + MOST):
+    for seed in range(first, first + MOST * step, step):
         try:
             compare(seed, folder)
         except Failed as failed:
@@ -232,7 +233,7 @@ def test_an_index_that_is_not_brought_up_to_date_is_caught(folder, monkeypatch):
 
 def test_a_workspace_that_is_taken_back_is_caught(folder, monkeypatch):
     monkeypatch.setattr(outcome, "_newer", lambda *_: [])
-    with pytest.raises(Failed, match="instead of"):
+    with pytest.raises(Failed, match="P9: main of sim has lost"):
         compare(2859, folder)
 
 
@@ -247,6 +248,52 @@ def test_a_run_that_continues_as_two_is_caught(folder, monkeypatch):
 
     monkeypatch.setattr(dispatch.Dispatcher, "_runs", forgetful)
     assert "continued as 2 runs" in caught(folder, 11)[1]
+
+
+def caught_among_agents(folder: Path) -> str:
+    return caught(folder, 14, TALKING)[1]
+
+
+def test_what_starts_although_nothing_may_be_spent_is_caught(folder, monkeypatch):
+    monkeypatch.setattr(budget.Purse, "look", lambda _self, _state: None)
+    assert "budget: " in caught_among_agents(folder)
+
+
+def test_an_engine_that_does_not_look_at_what_others_spend_is_caught(folder, monkeypatch):
+    real = budget.Purse._spent_today
+
+    def once(self, state):
+        return real(self, state) if self._looked is None else self._today
+
+    monkeypatch.setattr(budget.Purse, "_spent_today", once)
+    assert "the budget of the day is spent" in caught_among_agents(folder)
+
+
+def test_an_agent_that_is_asked_within_its_limit_is_caught(folder, monkeypatch):
+    monkeypatch.setattr(accounts.Account, "limit", lambda _self: None)
+    assert "before its limit ends" in caught_among_agents(folder)
+
+
+def test_an_attempt_that_lies_about_its_conversation_is_caught(folder, monkeypatch):
+    real = memory.Memory.recall
+
+    def recall(self, session):
+        found = real(self, session)
+        self._result.conversation = "new"
+        return found
+
+    monkeypatch.setattr(memory.Memory, "recall", recall)
+    assert "says that its conversation is new" in caught_among_agents(folder)
+
+
+def test_work_that_an_agent_throws_away_unnoticed_is_caught(folder, monkeypatch):
+    monkeypatch.setattr(perform.Performer, "_look_for_home", lambda *_: None)
+    assert "P9: " in caught_among_agents(folder)
+
+
+def test_work_that_is_not_put_back_is_caught(folder, monkeypatch):
+    monkeypatch.setattr(perform.Performer, "put_back", lambda *_: None)
+    assert "has lost" in caught_among_agents(folder)
 
 
 def test_a_retry_that_does_not_wait_is_caught(folder, monkeypatch):

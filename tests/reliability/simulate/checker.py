@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kit.memory_git import MemoryObjects
+from reliability.simulate.outside import files_of
 from reliability.simulate.queues import HEADS, Queues
 from reliability.simulate.rules import Violation, early, legal
+from reliability.simulate.spending import Spending
 
 from smithers_git.core import codec
 from smithers_git.core import events as ev
@@ -43,6 +45,7 @@ class Checker:
         self._objects = MemoryObjects(world.store)
         self.lines: dict[str, Line] = {}
         self.queues = Queues(world)
+        self._spending = Spending(world)
         self.acked: set[str] = set()
         """Frames that somebody was told of."""
         self.ran: set[tuple[str, TaskKey, int]] = set()
@@ -128,6 +131,7 @@ class Checker:
             )
         before = line.frames[-1][0] if line.frames else None
         self._outputs(before, commit, data)
+        commits = {name: space.commit for name, space in state.spaces.items()}
         for event in data.events:
             problem = legal(event, state, self._world.programs.tasks)
             if problem is None and not self._world.scenario.jumps:
@@ -136,12 +140,30 @@ class Checker:
                 raise Violation(f"{problem} (frame {data.number} of {run}: {said})")
             if isinstance(event, ev.RunFailed) and "the workflow raised" in event.error:
                 raise Violation(f"the simulation itself is broken: {event.error}")
+            self._spending.check(process, state, event, data.time)
+            if isinstance(event, ev.TaskFinished | ev.TaskFailed | ev.TaskInterrupted):
+                self._world.agents.said((run, TaskKey(event.node, event.iteration), event.attempt), event)
+            if isinstance(event, ev.RunResumed):
+                self._world.agents.works(event.agents)
             if isinstance(event, ev.TaskStarted):
+                self._world.agents.started(process, event, data.time)
                 self._started.add((run, TaskKey(event.node, event.iteration), event.attempt))
             apply(state, event, data.time)
+        self._nothing_vanishes(run, commits, state)
         state.number = data.number
         line.frames.append((commit, data))
         self._there.setdefault(run, set()).add(commit)
+
+    def _nothing_vanishes(self, run: str, before: dict[str, str], state: State) -> None:
+        """P9: what a task has made in a workspace stays there, whatever comes behind it."""
+        for name, space in state.spaces.items():
+            old = before.get(name, space.commit)
+            if old == space.commit or self._world.robbed:
+                continue
+            gone = files_of(self._objects, old).keys() - files_of(self._objects, space.commit).keys()
+            gone = {path for path in gone if not path.startswith("half-")}  # a program's own, which it completes
+            if gone:
+                raise Violation(f"P9: {name} of {run} has lost {', '.join(sorted(gone))}")
 
     def _outputs(self, before: str | None, commit: str, data: FrameData) -> None:
         """Outputs are never taken away, and changed only by the frame that ends their task once more."""
@@ -165,6 +187,18 @@ class Checker:
         if (run, key, attempt) in self.ran and not process.robbed:  # after a rewind its number may be used again
             raise Violation(f"P3: the program of {key}, attempt {attempt}, runs a second time")
         self.ran.add((run, key, attempt))
+        self._begins_whole(process, run, key)
+
+    def _begins_whole(self, process: Process, run: str, key: TaskKey) -> None:
+        """P2: who works alone in a workspace finds there what its frame says: what all before it have made."""
+        state, world = self.lines[run].state, self._world
+        space = state.node(key).space
+        beside = [one for one in state.running if one != key and state.node(one).space == space]
+        if beside or process.robbed or world.robbed or space not in state.spaces:
+            return
+        missing = files_of(self._objects, state.spaces[space].commit).keys() - world.folders[run, space].keys()
+        if missing:
+            raise Violation(f"P2: {key} begins in {space}, which lacks {', '.join(sorted(missing))}")
 
     def failures(self, run: str, key: TaskKey) -> int:
         """How many failures of a task count, as its newest frame has it."""

@@ -12,11 +12,15 @@ from reliability.simulate.scenario import (
     Landings,
     Scenario,
     Spec,
+    Talking,
+    Trouble,
     faults,
     hazards,
     jumps,
     ordinary,
 )
+
+from smithers_git.core.nodes import Budget
 
 LANDING = 17
 """One seed of so many has a merge queue: it takes as long as four others."""
@@ -24,6 +28,9 @@ AGAIN = 17
 """One seed of so many has a run that continues as another one."""
 USING = 17
 """One seed of so many has a run that uses another one."""
+TALKING = 17
+"""One seed of so many has agents, what they cost, and what they may cost."""
+AGENTS = ("claude", "codex", "pi")
 _DEEDS = {
     "push": 3, "merge": 2, "move": 1, "hold": 2, "let": 2, "eject": 2, "cancel": 1, "pause": 1, "resume": 2,
     "rewind": 2, "fork": 1, "retry": 1,
@@ -37,6 +44,8 @@ def draw(seed: int) -> Scenario:
     found = ordinary(seed)
     if seed % USING == 8:
         return _using(found)
+    if seed % TALKING == 14:
+        return _talking(_using(found) if seed % 5 == 1 else _again(found) if seed % 5 == 2 else found)
     return _again(found) if seed % AGAIN == 11 else found
 
 
@@ -49,6 +58,78 @@ def _using(found: Scenario) -> Scenario:
     kind = chance.choice(("sequence", "sequence", "parallel"))
     around = (drawer.task("run"), use, drawer.task("value"))
     return replace(found, root=Spec(kind, "top", around, {"limit": None} if kind == "parallel" else {}))
+
+
+def _talking(found: Scenario) -> Scenario:
+    """The same with agents in place of most commands."""
+    chance = random.Random(found.seed)
+    root = _with_agents(found.root, chance, found.steady)
+    uses = chance.choice((500, 1000, 1000, 4000))
+    troubles = []
+    for _ in range(chance.choice((0, 2, 4))):
+        kind = "limit" if found.steady else chance.choice(("limit", "limit", "overload", "auth"))
+        begin = round(chance.uniform(0, 25), 2)
+        troubles.append(
+            Trouble(
+                chance.choice(AGENTS),
+                kind,
+                begin,
+                begin + chance.choice((2.0, 15.0, 60.0, 4000.0)),
+                chance.random() < 0.6,
+            )
+        )
+    budget = Budget(
+        usd=uses * chance.choice((2, 5, 20)) / 10_000 if chance.random() < 0.3 else None,
+        tokens=uses * chance.choice((1, 2, 5, 20)) if chance.random() < 0.5 else None,
+    )
+    talking = Talking(
+        tokens=uses,
+        unpriced=tuple(agent for agent in AGENTS if chance.random() < 0.2),
+        budget=budget,
+        day=uses * chance.choice((3, 6, 30)) if chance.random() < 0.3 else None,
+        soft=chance.choice((0.5, 0.8, 1.0)),
+        troubles=tuple(troubles),
+        forgets=tuple(round(chance.uniform(0, 30), 2) for _ in range(chance.choice((0, 0, 1, 2)))),
+    )
+    more = [
+        Deed(
+            round(chance.uniform(0, 25), 2),
+            chance.choice(("raise", "raise", "lower", "unlimit", "rewind")),
+            chance.randrange(64),
+        )
+        for _ in range(0 if found.steady else chance.randrange(3))
+    ]
+    return replace(
+        found, root=root, talking=talking, deeds=tuple(sorted((*found.deeds, *more), key=lambda deed: deed.at))
+    )
+
+
+def _with_agents(spec: Spec, chance: random.Random, steady: bool) -> Spec:
+    if spec.kind == "run" and chance.random() < 0.8:
+        return Spec("agent", spec.id, options=spec.options | _agent(spec.options["ends"], chance, steady))
+    return replace(spec, children=tuple(_with_agents(child, chance, steady) for child in spec.children))
+
+
+def _agent(ends: tuple[str, ...], chance: random.Random, steady: bool) -> dict[str, Any]:
+    """What an agent's task has besides what a command's has: `ends` is how the attempts of that would end."""
+    broken = ("exit", "invalid") if steady else ("exit", "invalid", "astray")
+    ways = {
+        "exit": broken,
+        "timeout": ("timeout",) if steady else ("timeout", "refusal"),
+        "gate": ("gate",),
+    }
+    # What an attempt that was cut off has left counts as a change: then nobody tells the next one that it is idle.
+    well = ("ok", "ok", "slip") if steady else ("ok", "ok", "slip", "idle")
+    own: dict[str, Any] = {
+        "ends": tuple(chance.choice(ways.get(end, well)) for end in ends),
+        "agents": tuple(chance.sample(AGENTS, chance.choice((1, 1, 2, 3)))),
+        "loses": chance.random() < 0.2,
+        "same": chance.random() < 0.3,
+        "changes": chance.random() < 0.5,
+    }
+    if not steady and chance.random() < 0.15:
+        own["budget"] = chance.choice((500, 2000, 8000))
+    return own
 
 
 def _again(found: Scenario) -> Scenario:

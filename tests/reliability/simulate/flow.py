@@ -12,7 +12,18 @@ from reliability.simulate.scenario import Scenario, Spec
 
 from smithers_git.core.failure_nodes import Saga, Step, TryCatchFinally
 from smithers_git.core.flow_nodes import ContinueAsNew, Subflow
-from smithers_git.core.nodes import Approval, Branch, Loop, NeedsApproval, Node, Parallel, Sequence, Task, Worktree
+from smithers_git.core.nodes import (
+    Approval,
+    Branch,
+    Budget,
+    Loop,
+    NeedsApproval,
+    Node,
+    Parallel,
+    Sequence,
+    Task,
+    Worktree,
+)
 from smithers_git.core.queue_nodes import Land, MergeQueue
 from smithers_git.core.wait_nodes import HumanTask, Signal, Timer
 from smithers_git.core.workflow import Context, Workflow
@@ -133,14 +144,20 @@ def _task(spec: Spec, kinds: dict[str, str]) -> Task:
             return Task(spec.id, call=lambda: Note(n=1), output=Note, **common)
         common.pop("needs")
         return Task(spec.id, call=_asking(need, _one_more), output=Note, **common)
-    return Task(
-        spec.id,
-        run=("work", spec.id),
-        timeout=30.0,
-        gates=[GATE] if options["gate"] else [],
-        needs_approval=NeedsApproval(on_deny="skip") if options.get("needs_approval") else False,
-        **common,
-    )
+    common["gates"] = [GATE] if options["gate"] else []
+    common["needs_approval"] = NeedsApproval(on_deny="skip") if options.get("needs_approval") else False
+    if spec.kind == "agent":
+        return Task(
+            spec.id,
+            agent=options["agents"],
+            prompt=f"do {spec.id}",
+            output=Note,
+            changes=options["changes"],
+            same_conversation=options["same"],
+            budget=Budget(tokens=options["budget"]) if "budget" in options else None,
+            **common,
+        )
+    return Task(spec.id, run=("work", spec.id), timeout=30.0, **common)
 
 
 def _one_more(given: dict[str, Any]) -> Note:
@@ -175,6 +192,7 @@ def _timer(spec: Spec, kinds: dict[str, str]) -> Timer:
 _LEAVES: dict[str, Callable[[Spec, dict[str, str]], Node]] = {
     "value": _task,
     "run": _task,
+    "agent": _task,
     "call": _task,
     "approval": _approval,
     "question": _question,

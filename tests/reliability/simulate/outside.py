@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from kit.memory_git import MemoryObjects
 from reliability.simulate import flow
+from reliability.simulate.agents import SimSlots, SimTalker, files_of
 from reliability.simulate.baton import FOREVER
 from reliability.simulate.landing import ADA, SimCondition, SimSite
+from reliability.simulate.scenario import Talking
 
 from smithers_git.core.codec import Owner
 from smithers_git.core.redact import Redactor
-from smithers_git.core.settings import Settings
+from smithers_git.core.settings import BudgetSettings, Settings
 from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.snapshot import Snapshot
@@ -32,8 +34,17 @@ POLL = 0.1
 """What an engine waits at most before it looks again: see `smithers_git.service.engine`."""
 _OF_QUEUES = ("smithers gate", "smithers hooks")
 """Work of a crew whose results are no attempts."""
-_SETTINGS = Settings.model_validate({"disk": {"floor": "0"}})
+_SETTINGS = Settings.model_validate({"disk": {"floor": "0"}, "isolate": {"mode": "never", "machine": True}})
 _REDACTOR = Redactor()
+
+
+def settings_of(talking: Talking | None) -> Settings:
+    """The configuration of the repository."""
+    if talking is None:
+        return _SETTINGS
+    return _SETTINGS.model_copy(update={"budget": BudgetSettings(soft=talking.soft, day_tokens=talking.day)})
+
+
 _REPOSITORY = Repository(flow.FOLDER, flow.FOLDER / ".git", flow.FOLDER / ".git", None, "refs/heads/main")
 
 
@@ -41,17 +52,21 @@ class SimProject(Project):
     """The repository as one process has it."""
 
     def __init__(self, process: Process) -> None:
-        super().__init__(_REPOSITORY, {}, SimClock(process))
         self.process, world = process, process.world
+        super().__init__(_REPOSITORY, {"HOME": str(world.agents.home)}, SimClock(process))
         objects = MemoryObjects(world.store, process.step)
         self.__dict__ |= {
             "objects": objects,
             "index": SimIndex(process),
-            "settings": _SETTINGS,
+            "settings": world.settings,
             "owner": Owner(process.pid, "simulated"),
             "state_dir": world.folder,
             "secrets": _Secrets(),
         }
+
+    @property
+    def user_state(self) -> Path:
+        return self.process.world.folder / "user"
 
     def run_dir(self, run: str) -> Path:
         return self.process.world.run_dir(run)
@@ -79,6 +94,12 @@ class SimProject(Project):
 
     def crew(self) -> Any:
         return SimCrew(self.process)
+
+    def talker(self, seat: Any, result: Any) -> Any:
+        return SimTalker(self.process, seat, result)
+
+    def slots(self) -> Any:
+        return SimSlots()
 
     def background(self, name: str, work: Callable[[], None]) -> None:
         self.process.begin(name, work)
@@ -116,6 +137,9 @@ class SimProject(Project):
 class _Secrets:
     def redactor(self, _environ: object) -> Redactor:
         return Redactor()
+
+    def environ(self, _agent: str) -> dict[str, str]:
+        return {}
 
 
 class SimClock:
@@ -234,6 +258,7 @@ class SimWorkspaces:
             commit = objects.write_commit(tree, [parent], message, int(self._project.clock.now()))
         self._project.process.world.store.refs[branch] = commit
         self._filled[self._run, space] = commit
+        self._project.process.world.thrown.pop((self._run, space), None)
         return Snapshot(commit, tree, commit != parent, [])
 
     def keep(self, space: str, branch: str, parent: str, message: str) -> Snapshot | None:
@@ -249,6 +274,14 @@ class SimWorkspaces:
             return []
         there = self._files(self.left_at(space, commit) or commit)
         return sorted(name for name in {*files, *there} if files.get(name) != there.get(name))
+
+    def changed(self, space: str, commit: str) -> list[str]:
+        files, there = self._folders[self._run, space], self._files(commit)
+        return sorted(name for name in {*files, *there} if files.get(name) != there.get(name))
+
+    def thrown_back(self, space: str, start: str) -> str | None:
+        at = self._project.process.world.thrown.get((self._run, space))
+        return at if at is not None and at != start and self._project.objects.is_ancestor(at, start) else None
 
     def left_at(self, space: str, commit: str) -> str | None:
         at = self._filled.get((self._run, space))
@@ -267,10 +300,10 @@ class SimWorkspaces:
     def _lay_out(self, space: str, commit: str) -> None:
         self._folders[self._run, space] = self._files(commit)
         self._filled[self._run, space] = commit
+        self._project.process.world.thrown.pop((self._run, space), None)
 
     def _files(self, commit: str) -> dict[str, bytes]:
-        objects = self._project.objects
-        return {path: objects.read_blob(entry.oid) for path, entry in objects.files(objects.read_commit(commit).tree)}
+        return files_of(self._project.objects, commit)
 
 
 class SimCrew:

@@ -11,13 +11,15 @@ from reliability.simulate.rules import Violation
 from reliability.simulate.scenario import Deed
 from reliability.simulate.world import RUN
 
+from smithers_git.core.budget import Spent, more
 from smithers_git.core.landing.state import EntryState
+from smithers_git.core.nodes import Budget
 from smithers_git.core.state import State
 from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.git.merge import Candidate
 from smithers_git.errors import RunRefused, SmithersError
 from smithers_git.names import TaskKey
-from smithers_git.service import approvals, control, travel, waits
+from smithers_git.service import approvals, budget, control, travel, waits
 from smithers_git.service.landing import acts
 from smithers_git.service.landing.driver import Driver
 from smithers_git.service.landing.line import open_ledger
@@ -80,7 +82,9 @@ class People:
         state, world = self._world.checker.lines[run].state, self._world
         if state.end is not None:
             return False
-        found = False
+        found = state.parked_for == "budget"
+        if found:
+            self.do(f"raise {run}", lambda project: _raise(project, run, 0), run)
         for key in state.waiting():
             wanted = world.programs.tasks[key.node].options.get("approve", True)
             self.do(
@@ -210,6 +214,23 @@ def _retry(project: SimProject, run: str, pick: int) -> bool:
     return True
 
 
+def _raise(project: SimProject, run: str, pick: int) -> bool:
+    """More to spend, as a parked run asks for it."""
+    state = _state(project, run)
+    budget.change(project, run, more(Spent(state.cost, state.tokens), state.budget, project.settings.budget.soft))
+    return True
+
+
+def _lower(project: SimProject, run: str, pick: int) -> bool:
+    budget.change(project, run, Budget(tokens=500 * (1 + pick)))
+    return False
+
+
+def _unlimit(project: SimProject, run: str, pick: int) -> bool:
+    budget.change(project, run, Budget())
+    return True
+
+
 def _push(project: SimProject, run: str, pick: int) -> bool:
     """Somebody else's commit on the branch that is landed on."""
     objects, target = project.objects, _target(project)
@@ -288,4 +309,7 @@ _DEEDS: dict[str, Callable[[SimProject, str, int], bool]] = {
     "rewind": _rewind,
     "fork": _fork,
     "retry": _retry,
+    "raise": _raise,
+    "lower": _lower,
+    "unlimit": _unlimit,
 }

@@ -69,6 +69,9 @@ def _ended(event: ev.TaskFinished | ev.TaskFailed | ev.TaskInterrupted, state: S
         return f"P3: attempt {event.attempt} of {key} ends, and {key} was {known.status} before"
     if tasks[key.node].kind == "value":
         return None  # it has no start
+    unmade = isinstance(event, ev.TaskFailed) and event.kind in ("auth", "bad_request") and key not in state.running
+    if unmade and event.attempt == known.attempt + 1:
+        return None  # nobody was left who could have made it
     if state.running.get(key) != event.attempt:
         return f"P3: attempt {event.attempt} of {key} ends, and the running one is {state.running.get(key)}"
     return None

@@ -7,6 +7,7 @@ python -m reliability.simulate.run --seed 2859
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -23,9 +24,10 @@ HOW = (
     "lost, late and doubled results, clock jumps and people who meddle. In one seed of 17 up to three runs land on "
     "one branch, through gates that pass, fail, break and change their minds, hooks, and people who push, merge by "
     "hand, hold, eject and move branches; in another one of 17 a run continues as a new one, and engines die in "
-    "between; in a third one a run uses another one. Every frame and every move of a branch is checked against the "
-    "rules; then nothing goes wrong any more, and every run and landing must end. A third of the seeds must end as "
-    "without any trouble."
+    "between; in a third one a run uses another one; in a fourth one agents do most of the work: they cost something, "
+    "have limits, answer what does not fit, forget, and throw files away, under budgets that people raise and lower. "
+    "Every frame and every move of a branch is checked against the rules; then nothing goes wrong any more, and every "
+    "run and landing must end. A third of the seeds must end as without any trouble."
 )
 
 
@@ -58,6 +60,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="play this one and print it")
     given = parser.parse_args()
+    os.environ["TZ"] = "UTC"  # a budget is one of a day, and a seed the same everywhere
+    time.tzset()
     with tempfile.TemporaryDirectory() as folder:
         if given.seed is not None:
             return _one(given.seed, Path(folder))

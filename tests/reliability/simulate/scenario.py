@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from smithers_git.core.nodes import Budget
+
 GROUPS = ("sequence", "parallel", "loop", "branch", "worktree", "saga", "try")
 NESTED = (*GROUPS, "queue")
 WAITS = ("approval", "question", "signal", "timer")
@@ -98,6 +100,38 @@ class Landings:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What keeps the service of an agent from answering for a while."""
+
+    agent: str
+    kind: str
+    """limit · overload · auth."""
+    begin: float
+    """Virtual seconds."""
+    end: float
+    told: bool = True
+    """Whether it says when it ends."""
+
+
+@dataclass(frozen=True)
+class Talking:
+    """Agents take part."""
+
+    tokens: int = 1000
+    """What one turn uses; at ten dollars for 100,000."""
+    unpriced: tuple[str, ...] = ()
+    """Agents that name no price."""
+    budget: Budget = field(default_factory=Budget)
+    """Of the run."""
+    day: int | None = None
+    """Tokens that all runs may use in one day."""
+    soft: float = 0.8
+    troubles: tuple[Trouble, ...] = ()
+    forgets: tuple[float, ...] = ()
+    """Virtual seconds at which the files of all conversations are removed."""
+
+
+@dataclass(frozen=True)
 class Scenario:
     seed: int
     steady: bool
@@ -111,6 +145,7 @@ class Scenario:
     jumps: tuple[tuple[float, float], ...] = ()
     """(virtual seconds, by how many the wall clock jumps)."""
     landings: Landings | None = None
+    talking: Talking | None = None
     between: bool = False
     """The engine dies when it has begun the run that another one continues as."""
 
@@ -119,8 +154,7 @@ class Scenario:
         lines += self.root.lines(1)
         for name in ("deeds", "faults", "hazards", "jumps"):
             lines += [f"  {name[:-1]}: {one}" for one in getattr(self, name)]
-        if self.landings is not None:
-            lines.append(f"  {self.landings}")
+        lines += [f"  {one}" for one in (self.landings, self.talking) if one is not None]
         return "\n".join(lines)
 
 

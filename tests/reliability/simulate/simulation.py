@@ -1,18 +1,19 @@
 """One seed, played to its end.
 
 What is real: `core` (decide, apply, retry, the codec …) and, of `service`, engine, drive, dispatch, perform, outcome,
-frames, append, render, recover, approvals, waits, control, travel, archive, live, and all of `service.landing` but its
-`site`. They run as they are; nothing of them is written again here, and nothing is patched.
+frames, append, render, recover, approvals, waits, control, travel, archive, live, budget, pools, accounts,
+conversations, the talk with an agent around its turns, and all of `service.landing` but its `site`. They run as they
+are; nothing of them is written again here, and nothing is patched.
 
 What is simulated is their outside, reached through `Project`: git's objects and refs (`kit.memory_git`, which passes
 the conformance class of the real one) and its merges (`kit.memory_merge`, compared with the real ones), worktrees (a
-dict of files), programs and gates (they take their time and end as the scenario says), hooks, locks, the index (the
-real one's rows in a dict), the clock, chance, and people. Of
-several processes exactly one runs at a time (`baton`), so a seed gives the same trace wherever and however often it is
-played. The local files of attempts (`service.live`) lie in a real folder.
+dict of files), programs, gates and the turns of agents (they take their time and end as the scenario says), hooks,
+locks, the index (the real one's rows in a dict), the clock, chance, and people. Of several processes exactly one runs
+at a time (`baton`), so a seed gives the same trace wherever and however often it is played. The local files of attempts
+(`service.live`), of accounts and of conversations lie in a real folder.
 
-Not in it: agents and their talks, budgets, checkouts that follow a landing, and the journal through which an engine
-writes to a disk. Each has tests of its own.
+Not in it: the programs of agents and what they print, the slots of the machine, checkouts that follow a landing, and
+the journal through which an engine writes to a disk. Each has tests of its own.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def play(seed: int, folder: Path, scenario: Scenario | None = None) -> Played:
 
 def _empty(folder: Path) -> Path:
     """The folder for local state: with the room that is kept on a disk, and nothing of the seed before."""
-    shutil.rmtree(folder / "runs", ignore_errors=True)
+    for name in ("runs", "user", "home"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for part in disk.RESERVE:
         kept = folder / "reserve" / part
         if not kept.exists():
@@ -170,7 +172,7 @@ def _ended(world: World, run: str) -> dict[str, object]:
     values = {
         str(key): chain.load(node.output)
         for key, node in state.nodes.items()
-        if node.output is not None and kinds[key.node] in ("value", "call", "question", "signal")
+        if node.output is not None and kinds[key.node] in ("value", "call", "question", "signal", "agent")
     }
     return {
         "end": state.end,

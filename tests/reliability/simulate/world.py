@@ -10,13 +10,16 @@ from pathlib import Path
 
 from kit.memory_git import MemoryObjects, Store
 from reliability.simulate import flow
+from reliability.simulate.agents import Agents
 from reliability.simulate.baton import FOREVER, Actor, Killed
 from reliability.simulate.checker import Checker
-from reliability.simulate.outside import Programs, SimProject
+from reliability.simulate.outside import Programs, SimProject, settings_of
 from reliability.simulate.rules import Violation
 from reliability.simulate.scenario import Fault, Hazard, Landings, Scenario
 
+from smithers_git.clock import midnight
 from smithers_git.core import events as ev
+from smithers_git.core.nodes import Budget
 from smithers_git.core.state import State
 from smithers_git.edge.git.entries import BLOB, Entry
 from smithers_git.edge.index import Known, RunRow
@@ -47,6 +50,8 @@ class Process:
         self.robbed = False
         """Somebody took the lock of its run away while it was stopped."""
         self.told = False
+        self.woke = 0.0
+        """Virtual seconds at which it went on after a stop."""
         self.lost = False
         """A result of its attempts will never come."""
         self.drive: Drive | None = None
@@ -122,6 +127,8 @@ class World:
         self.folders: dict[tuple[str, ...], dict[str, bytes]] = {}
         self.filled: dict[tuple[str, ...], str] = {}
         """The commit that each folder was last saved or laid out as."""
+        self.thrown: dict[tuple[str, ...], str] = {}
+        """The older commit to which an agent has taken a folder back."""
         self.locks: dict[str, Process] = {}
         self.drove: dict[str, Process] = {}
         """Who had each lock last."""
@@ -132,8 +139,10 @@ class World:
         """Gates, and moves of a branch, that merge queues have begun."""
         self.race: Callable[[], None] = lambda: None
         """Has somebody push."""
+        self.settings = settings_of(scenario.talking)
         self.checker = Checker(self)
         self.programs = Programs(self)
+        self.agents = Agents(self)
         self.pids = count(101)
         self.now = self.offset = 0.0
         self.last = 0
@@ -177,6 +186,8 @@ class World:
         moments += [state.approvals[key].until for key in state.waiting()]
         moments += [state.node(key).retry_at for key in state.pauses]
         wall = self.wall()
+        if state.parked_for == "day":
+            moments.append(midnight(midnight(wall) + 36 * 3600.0) + 1.0)
         return min((moment - wall for moment in moments if moment is not None and moment > wall), default=None)
 
     def at(self, seconds: float, do: Callable[[], None]) -> None:
@@ -239,6 +250,7 @@ class World:
     def _befall(self, process: Process, actor: Actor, fault: Fault, what: str) -> None:
         if fault.what == "switch":
             process.sleep(0.0)
+            process.woke = self.now
         elif fault.what in ("stall", "rob"):
             for run, owner in list(self.locks.items()):
                 if fault.what == "rob" and owner is process:
@@ -247,6 +259,7 @@ class World:
                     if not run.startswith(_QUEUE):
                         self.at(0.1, lambda run=run: self.engine(run))
             process.sleep(fault.seconds)
+            process.woke = self.now
         elif fault.what == "kill":
             self.kill(process)
             raise Killed
@@ -357,6 +370,7 @@ class World:
         for run in RUNS[: self.landings.runs]:
             self._create(run, base)
             self.engine(run)
+        self.agents.begins()
         for at, by in self.scenario.jumps:
             self.at(at, lambda by=by: self._jump(by))
 
@@ -372,6 +386,9 @@ class World:
             max_concurrency=self.scenario.max_concurrency,
         )
         chain.add(created, self.wall())
+        limit = self.agents.talking.budget
+        if limit != Budget():
+            chain.add(ev.RunBudgeted(usd=limit.usd, tokens=limit.tokens), self.wall())
         for path, data in self.source(run).files.items():
             chain.put(f"source/pack/{path}", data)
         chain.commit()
