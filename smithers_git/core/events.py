@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -225,6 +225,10 @@ class TaskFailed(_AttemptEnd):
 class TaskSkipped(_NodeEvent):
     type: Literal["task.skipped"] = "task.skipped"
     reason: str
+
+
+LOST: Final = "the run has another owner"
+"""Why an engine leaves a run whose lock it has lost. Nobody told it to: the run may go on by itself."""
 
 
 class TaskInterrupted(_NodeEvent):

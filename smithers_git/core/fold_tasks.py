@@ -162,7 +162,7 @@ def _task_interrupted(state: State, event: ev.TaskInterrupted, at: float) -> Non
     node.attempt = max(node.attempt, event.attempt)
     stop(state, key)
     node.ended, node.error = at, event.reason
-    state.interrupted, node.restored = True, event.restored
+    state.interrupted, node.restored = state.interrupted or event.reason != ev.LOST, event.restored
     _spend(state, node, event)
     if event.session:
         node.session, node.session_agent = event.session, event.agent

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
+from smithers_git.errors import SmithersError
+from smithers_git.service import budget, disk
 from smithers_git.service.project import Project
 
 
@@ -14,6 +16,35 @@ def woken(project: Project, state: State) -> list[ev.TaskWoken]:
         for key, wait in state.open_waits.items()
         if wait.kind == "child" and wait.name is not None and project.tip(wait.name) != wait.tip
     ]
+
+
+def freed(project: Project, state: State) -> list[ev.TaskWoken]:
+    """The nodes that wait for a run which is parked, has no engine, and could go on."""
+    return [
+        ev.TaskWoken(node=key.node, iteration=key.iteration)
+        for key, wait in state.open_waits.items()
+        if wait.kind == "child" and wait.name is not None and _is_freed(project, wait.name)
+    ]
+
+
+def _is_freed(project: Project, run: str) -> bool:
+    if project.tip(run) is None or project.is_owned(run):
+        return False
+    state = project.chain(run).state
+    if state.parked is not None:
+        return has_room(project, state)
+    return bool(freed(project, state))
+
+
+def has_room(project: Project, state: State) -> bool:
+    """Whether what the run was parked for is there again: room on the disk, or the rest of a budget."""
+    if budget.spent_still(project, state) is not None:
+        return False
+    try:
+        disk.require_room(project)
+    except SmithersError:
+        return False
+    return True
 
 
 def top(project: Project, run: str) -> str:

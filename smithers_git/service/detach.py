@@ -28,6 +28,8 @@ class Detached:
 
     pid: int
     log: Path
+    began: str = ""
+    """When the process was started, to tell a recycled pid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ def resume(project: Project, run: str, *, accept_change: bool = False, revive: b
         return None
     if revive:
         append(project, run, lambda chain: _revival(project, chain))
+    return project.begin_engine(run, accept_change=accept_change)
+
+
+def begin(project: Project, run: str, *, accept_change: bool) -> Detached:
+    """Start a background engine for the run, and wait until it has taken over, or has ended."""
     log = project.run_dir(run) / "engine.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     before = project.objects.ref(run_ref(run))
@@ -103,7 +110,7 @@ def resume(project: Project, run: str, *, accept_change: bool = False, revive: b
         if moved or project.is_owned(run) or not process.is_alive(pid, began):
             break
         pause.wait(0.02)
-    return Detached(pid, log)
+    return Detached(pid, log, began)
 
 
 def _revival(project: Project, chain: Chain) -> list[ev.Event]:

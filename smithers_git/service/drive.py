@@ -190,7 +190,9 @@ def _take_over(project: Project, chain: Chain, loaded: Source, resume: Resume, d
     agents = kept_out(chain.state) if resume.revive else []
     pools.let_in(project, agents)
     goes_on = resume.revive or accepted or chain.state.parked or (found.events and not stopped(chain.state))
-    more = [ev.RunResumed(accepted=accepted, agents=agents)] if goes_on else []
+    more: list[ev.Event] = [ev.RunResumed(accepted=accepted, agents=agents)] if goes_on else []
+    if resume.revive or not stopped(chain.state):
+        more += children.freed(project, chain.state)
     return found if recover.keep(project, chain, found, more) else None
 
 

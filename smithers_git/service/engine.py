@@ -103,7 +103,7 @@ class Engine:
         """One pass of the wheel; False when there is nothing to do until something outside happens."""
         state = self.chain.state
         if self._is_lost() or (state.cancel_requested and state.end is None):  # what ends by that has not failed
-            return self._wind_down(state.cancel_requested or "lost")
+            return self._wind_down(state.cancel_requested or ev.LOST)
         if not self._land():
             return self._wind_down("parked")
         self.admission.keep(self._flying)
@@ -160,7 +160,7 @@ class Engine:
         if self._owned():
             return False
         # The lock's file was removed, say while we were stopped, and somebody else is at work.
-        self._stop = self._stop or "the run has another owner"
+        self._stop = self._stop or ev.LOST
         return True
 
     # -- decide
@@ -259,9 +259,7 @@ class Engine:
         self.parked = self.parked or (ev.RunParked(reason=full) if full else None)
         if self.parked is not None:
             return False
-        astray = [result.job.space.name for result in self._landed if result.astray and result.job.space]
-        if astray:  # a kill behind the frame must not take what is there for the work of a person
-            recover.mark(self.project, self.chain.run, astray)
+        recover.mark_astray(self.project, self.chain.run, self._landed)
         for result in list(self._landed):
             if self._is_void(result):
                 continue
@@ -362,7 +360,7 @@ class Engine:
             flight.cancel.set()
         while self._flying:
             self._take(None)
-        told = f"the engine was told to stop ({reason})"
+        told = ev.LOST if reason == ev.LOST else f"the engine was told to stop ({reason})"
         if self.parked:
             told = "the disk is full" if self.parked.kind == "disk" else self.parked.reason
         while not self._last_frame("cancelled" if self.chain.state.cancel_requested else told):
@@ -376,6 +374,7 @@ class Engine:
         """Write what ended, and why; False when it has to be tried again on a newer state, or with more room."""
         owned, clock = self._owned(), self.project.clock
         try:
+            recover.mark_astray(self.project, self.chain.run, self._landed if owned else [])
             for result in list(self._landed):
                 if result.kind is not None and not owned:
                     result.kind = "cancelled"  # whoever takes a run over ends what is at work in it

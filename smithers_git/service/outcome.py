@@ -163,20 +163,22 @@ def interrupted(chain: Chain, result: Result, reason: str) -> list[ev.Event]:
     """The events of an attempt that was ended from outside; what it left in its workspace is kept."""
     job = result.job
     _put_said(chain, result)
-    found: list[ev.Event] = []
+    found = _left_behind(chain, result)
     space, commit = job.space, result.commit
     known = chain.state.spaces[space.name].commit if space else None
-    if space is not None and commit and commit != known and not _is_older(chain, space, commit):
+    if space is not None and commit and commit != known and not (result.astray or _is_older(chain, space, commit)):
         why = f"{job.key}: attempt {job.attempt} was interrupted"
         found.append(ev.SpaceSaved(space=space.name, commit=commit, reason=why))
     goes_on = "goes on with its conversation" if result.session else "starts again"
+    files = "on the files from before it" if result.astray else "on the files as it left them"
     found.append(
         ev.TaskInterrupted(
             node=job.key.node,
             iteration=job.key.iteration,
             attempt=job.attempt,
             reason=reason,
-            next=f"{goes_on} on the files as it left them",
+            next=f"{goes_on} {files}",
+            restored=result.astray,
             agent=result.agent,
             session=result.session,
             conversation=result.conversation,

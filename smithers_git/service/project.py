@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # pydantic and all that stands on it: 150 ms that `ps` on a c
     from smithers_git.edge.git.objects import Objects
     from smithers_git.edge.process import Exit, Launch, Started
     from smithers_git.service.crew import Crew
+    from smithers_git.service.detach import Detached
     from smithers_git.service.frames import Chain
     from smithers_git.service.job import Result
     from smithers_git.service.landing.site import Site
@@ -252,6 +253,18 @@ class Project:
         from smithers_git.edge import process
 
         return process.run(launch, on_output=on_output, cancel=cancel, on_start=on_start)
+
+    def begin_engine(self, run: str, *, accept_change: bool) -> Detached:
+        """Start an engine in the background, see `detach.begin`."""
+        from smithers_git.service import detach
+
+        return detach.begin(self, run, accept_change=accept_change)
+
+    def is_alive(self, pid: int, began: str) -> bool:
+        """Whether the process that was started at that moment still lives."""
+        from smithers_git.edge import process
+
+        return process.is_alive(pid, began)
 
     def end_orphans(self, run: str) -> list[int]:
         """End the processes that a killed engine of the run left; returns the pids that were ended."""

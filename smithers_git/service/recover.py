@@ -15,6 +15,7 @@ from smithers_git.errors import RefMoved
 from smithers_git.names import TaskKey
 from smithers_git.service import live, reboot
 from smithers_git.service.frames import Chain
+from smithers_git.service.job import Result
 from smithers_git.service.project import Project
 from smithers_git.service.workspaces import Workspaces
 
@@ -124,6 +125,13 @@ def mark(project: Project, run: str, spaces: Iterable[str]) -> None:
     path = _mark(project, run)
     path.parent.mkdir(parents=True, exist_ok=True)
     put(path, "\n".join(sorted({*spaces, *_marked(project, run)})).encode())
+
+
+def mark_astray(project: Project, run: str, results: Iterable[Result]) -> None:
+    """The same of attempts that threw work away: a kill behind their frame must not take that for work of a person."""
+    astray = [result.job.space.name for result in results if result.astray and result.job.space]
+    if astray:
+        mark(project, run, astray)
 
 
 def unmark(project: Project, run: str) -> None:

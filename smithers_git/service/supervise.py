@@ -16,11 +16,10 @@ from smithers_git.core import events as ev
 from smithers_git.core.notice import Notice
 from smithers_git.core.schedule import decide
 from smithers_git.core.state import State
-from smithers_git.edge import process
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import SmithersError
-from smithers_git.service import budget, children, detach, disk, notify, runs, triggers
+from smithers_git.service import children, detach, notify, runs, triggers
 from smithers_git.service.detach import Detached
 from smithers_git.service.frames import Chain, walk
 from smithers_git.service.preview import preview
@@ -123,7 +122,7 @@ def _look(project: Project, memory: Memory, most: int, *, dry_run: bool) -> Look
     rows = {view.row.run: view.row for view in views}
     for view in sorted(open_views, key=lambda view: view.row.updated):
         run, seen = view.row.run, memory.of(view.row.run)
-        if view.status in ("running", "paused") or not _ours(project, rows, run) or _coming(seen):
+        if view.status in ("running", "paused") or not _ours(project, rows, run) or _coming(project, seen):
             continue
         if dry_run:
             seen.blocked = seen.idle_until = None  # everything is looked at, and said
@@ -177,9 +176,9 @@ def _ours(project: Project, rows: Mapping[str, RunRow], run: str | None) -> bool
     return False
 
 
-def _coming(seen: Seen) -> bool:
+def _coming(project: Project, seen: Seen) -> bool:
     """Whether the engine that was started is still on its way to the run's lock."""
-    return bool(seen.pid) and process.is_alive(seen.pid, seen.began)
+    return bool(seen.pid) and project.is_alive(seen.pid, seen.began)
 
 
 # -- why a run can go on
@@ -213,11 +212,13 @@ def _why(project: Project, view: RunView, seen: Seen) -> str | None:
 
 def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | None:
     state = chain.state
-    if state.cancel_requested or state.pause_requested or (state.interrupted and not _went_down(project, state)):
+    if state.cancel_requested:
+        return f"{state.cancel_requested} has cancelled it, and its engine died before it said so"
+    if state.pause_requested or (state.interrupted and not _went_down(project, state)):
         return None  # a person stopped it
     if state.number == 0 and now - state.created < YOUNG:
         return None  # whoever began it is about to drive it
-    if state.parked is not None and not _has_room(project, state):
+    if state.parked is not None and not children.has_room(project, state):
         return None
     look = preview(project, chain)
     if look.trouble is not None:
@@ -245,17 +246,6 @@ def _went_down(project: Project, state: State) -> bool:
     return state.updated < booted and any("SIGTERM" in (node.error or "") for node in state.nodes.values())
 
 
-def _has_room(project: Project, state: State) -> bool:
-    """Whether what the run was parked for is there again: room on the disk, or the rest of a budget."""
-    if budget.spent_still(project, state) is not None:
-        return False
-    try:
-        disk.require_room(project)
-    except SmithersError:
-        return False
-    return True
-
-
 # -- starting
 
 
@@ -268,7 +258,7 @@ def _start(project: Project, found: Look, seen: Seen, started: tuple[str, str]) 
         found.stuck.append(Stuck(run, error.message))
         return
     seen.started = seen.tip
-    seen.pid, seen.began = (engine.pid, process.start_time(engine.pid)) if engine else (0, "")
+    seen.pid, seen.began = (engine.pid, engine.began) if engine else (0, "")
     found.started.append(Started(run, why, engine))
 
 

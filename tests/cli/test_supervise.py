@@ -78,6 +78,18 @@ def test_a_run_whose_engine_died_goes_on(dead: Smithers) -> None:
     assert dead.json("supervise", "--once")["started"] == []
 
 
+def test_a_cancel_that_the_engine_did_not_live_to_see_is_completed(smithers: Smithers, tmp_path: Path) -> None:
+    smithers.write(held(tmp_path / "gate"))
+    with Engine(smithers.repo, "flow.py", "--run-id", "run") as engine:
+        assert eventually(lambda: kit.tip(smithers.repo, "run") and kit.running(smithers.repo, "run", "long"), 30)
+        os.kill(engine.process.pid, signal.SIGSTOP)
+        smithers("cancel", "run")
+        engine.kill()
+    (started,) = smithers.json("supervise", "--once")["started"]
+    assert "cancelled it, and its engine died" in started["why"]
+    assert eventually(lambda: kit.state_of(smithers.repo, "run").end == "cancelled", 30)
+
+
 def test_what_is_due_goes_on_and_not_before(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
     run = smithers.up(body=WAKE, code=3)
     due = kit.state_of(smithers.repo, run).wake_at

@@ -139,6 +139,12 @@ def resets() -> None:
     answer()
 
 
+def resets_and_stays() -> None:
+    """The same, and goes on with something else."""
+    subprocess.run(["git", "reset", "--quiet", "--hard", "HEAD~1"], check=True)
+    for_ever()
+
+
 def checks_out() -> None:
     """Leaves its branch for an older commit, works there, and crashes."""
     subprocess.run(["git", "checkout", "--quiet", "--detach", "HEAD~1"], check=True)

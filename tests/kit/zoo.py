@@ -96,6 +96,11 @@ Attempts = list[tuple[str | None, str | None]]
 """(agent, kind of failure or None) of each attempt of a task, in order."""
 
 
+def body(cages: Mapping[str, Sequence[str]], options: str = "") -> str:
+    """A workflow with a worktree for each of `cages`."""
+    return f"    CAGES = {dict(cages)!r}\n" + FLOW.replace("OPTIONS", options)
+
+
 class Zoo:
     """A repository with animals for agents."""
 
@@ -123,8 +128,7 @@ class Zoo:
         Before it stands a task whose file the next ones need. Returns the state that the run ends or waits in, with
         nothing left running and nothing of the user's changed.
         """
-        body = f"    CAGES = {dict(cages)!r}\n" + FLOW.replace("OPTIONS", options)
-        self.smithers.write(body)
+        self.smithers.write(body(cages, options))
         before = proofs.users_own(self.repo)
         run = self.smithers.up("--max-concurrency", "64", code=code)
         proofs.nothing_runs(run)

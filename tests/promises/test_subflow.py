@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit import runs
+from kit import repos, runs
 from kit.runs import Smithers
 
 from smithers_git.core.state import State
@@ -30,6 +30,23 @@ INNER = """\
 """
 ASKING = """\
     return Sequence(Approval("ask", title="Go on?"), Task("sum", value={"total": 41}))
+"""
+SPENDING = """\
+    from pydantic import BaseModel
+
+    class Change(BaseModel):
+        summary: str = ""
+
+    return Sequence(
+        Task("one", agent="script", output=Change, prompt="1"),
+        Task("two", agent="script", output=Change, prompt="2"),
+        Task("sum", value={"total": 41}),
+    )
+"""
+PLAY = """\
+[[turn]]
+usage = { input = 900, output = 100 }
+answer = { summary = "done" }
 """
 
 
@@ -124,6 +141,17 @@ def test_the_process_that_answers_lets_the_run_go_on_that_uses_the_other_one(
     monkeypatch.setattr(detach, "_PATIENCE", 0.0)
     smithers("approve", child_of(smithers))
     assert begun == ["outer"]
+
+
+def test_a_run_goes_on_once_the_one_that_it_uses_may_spend_again(smithers: Smithers) -> None:
+    write(smithers, SPENDING, "inner.py")
+    runs.play(smithers.repo, PLAY)
+    limit = "[budget]\nday_tokens = {}\nsoft = 1.0\n"
+    repos.write(smithers.repo, {".smithers/config.toml": limit.format(1000)})
+    assert up(smithers, code=3)["status"] == "waiting"
+    assert smithers.json("supervise", "--once")["started"] == [], "nothing has changed"
+    repos.write(smithers.repo, {".smithers/config.toml": limit.format(9000)})
+    assert smithers.json("up", "--resume", "outer")["status"] == "finished"
 
 
 def test_a_live_engine_hears_of_the_answer(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,16 @@ running.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kit import engines, processes, proofs
-from kit.zoo import Zoo, wild
+from kit import engines, processes, proofs, runs
+from kit.zoo import Zoo, body, wild
 
 from smithers_git.service.job import Result
 from smithers_git.service.perform import Performer
@@ -136,6 +138,22 @@ def test_megabytes_without_an_end_are_read_and_not_kept(zoo: Zoo, megabytes: int
     assert zoo.attempts(state) == {"flood": [("hundred-megabytes", "crash"), ("tame", None)]}
     blobs = [len(data) for _, data in proofs.tree(zoo.repo, f"refs/smithers/runs/{state.run}").values()]
     assert sum(blobs) < 10 << 20
+
+
+def test_work_that_an_agent_throws_away_is_back_when_it_is_stopped_at_that(zoo: Zoo) -> None:
+    zoo.house("resets-and-stays")
+    zoo.smithers.write(body({"cage": ["resets-and-stays"]}))
+    with runs.Engine(zoo.repo, "flow.py", "--run-id", "run") as engine:
+        assert processes.eventually(lambda: Project.open(zoo.repo).tip("run") is not None, 20)
+        before = proofs.space_path(zoo.repo, "run", "cage") / "before.txt"
+        assert processes.eventually(before.exists, 20)
+        assert processes.eventually(lambda: not before.exists(), 20)
+        os.kill(engine.process.pid, signal.SIGINT)
+        assert engine.end() == 130
+    assert before.exists(), "it is put back at once"
+    zoo.house("tame", name="resets-and-stays")
+    assert zoo.smithers.json("up", "--resume", "run")["status"] == "finished"
+    assert zoo.after(Project.open(zoo.repo).chain("run").state, "cage") == ["before", "tame"]
 
 
 def test_a_kill_between_the_frame_and_the_files_of_an_attempt_that_went_astray_loses_neither(
