@@ -22,7 +22,7 @@ from smithers_git.core.schedule import Start, decide
 from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import Timer
 from smithers_git.names import RUNS
-from smithers_git.service import accounts, budget, dispatch, engine, outcome, perform, recover, runs
+from smithers_git.service import accounts, budget, children, dispatch, engine, outcome, perform, recover, runs
 from smithers_git.service.talk import memory
 
 pytestmark = [  # a killed process closes no files
@@ -294,6 +294,13 @@ def test_work_that_an_agent_throws_away_unnoticed_is_caught(folder, monkeypatch)
 def test_work_that_is_not_put_back_is_caught(folder, monkeypatch):
     monkeypatch.setattr(perform.Performer, "put_back", lambda *_: None)
     assert "has lost" in caught_among_agents(folder)
+
+
+def test_a_run_that_nobody_takes_up_is_caught(folder, monkeypatch):
+    """Of one that uses another one, which was parked."""
+    monkeypatch.setattr(children, "freed", lambda *_: [])
+    with pytest.raises(Failed, match="I5: "):
+        compare(1096, folder)
 
 
 def test_a_retry_that_does_not_wait_is_caught(folder, monkeypatch):

@@ -21,14 +21,15 @@ from smithers_git.edge.git.repository import Repository
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.edge.index import Known, RunRow, row_of
 from smithers_git.edge.process import Exit
-from smithers_git.names import TaskKey, slug
+from smithers_git.names import slug
+from smithers_git.service.detach import Detached
 from smithers_git.service.job import Result
 from smithers_git.service.ports import Address
 from smithers_git.service.project import Project
 from smithers_git.service.source import Source
 
 if TYPE_CHECKING:
-    from reliability.simulate.world import Process, World
+    from reliability.simulate.world import Process
 
 POLL = 0.1
 """What an engine waits at most before it looks again: see `smithers_git.service.engine`."""
@@ -113,6 +114,12 @@ class SimProject(Project):
     def run_program(self, launch: Any, on_output: Any, cancel: Any, on_start: Any = None) -> Exit:
         return self.process.world.programs.run(self.process, launch, on_output, cancel)
 
+    def begin_engine(self, run: str, *, accept_change: bool) -> Any:
+        return Detached(self.process.world.engine(run).pid, Path("engine.log"), "then")
+
+    def is_alive(self, pid: int, began: str) -> bool:
+        return any(process.pid == pid and not process.dead for process, _ in self.process.world.actors)
+
     def end_orphans(self, run: str) -> list[int]:
         for path in (self.run_dir(run) / "pids").glob("*.json"):
             path.unlink()
@@ -178,6 +185,7 @@ class SimLock:
         if world.owner(self._run) is not None:
             return False
         world.locks[self._run] = world.drove[self._run] = self._process
+        world.holders[self._run] = {"pid": self._process.pid, "host": "simulated", **(info or {})}
         self._mine = True
         return True
 
@@ -191,8 +199,7 @@ class SimLock:
         return self._mine and self._process.world.locks.get(self._run) is self._process
 
     def holder(self) -> dict[str, Any] | None:
-        owner = self._process.world.owner(self._run)
-        return None if owner is None else {"pid": owner.pid, "host": "simulated"}
+        return self._process.world.holders.get(self._run)
 
     def holder_here(self) -> int | None:
         """None: no process of a simulated world is one of this machine, that could be looked at."""
@@ -349,48 +356,3 @@ class SimCrew:
                 until = min(until, world.now + 1.0)
         process.park(max(until, world.now + 0.001), lambda: bool(self._back) or world.version != seen or process.told)
         process.told = False
-
-
-class Programs:
-    """What programs do: they write files, take their time and end as the scenario says."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.tasks = {leaf.id: leaf for leaf in world.scenario.root.leaves()}
-
-    def run(self, process: Process, launch: Any, on_output: Callable[[bytes], None], cancel: Any) -> Exit:
-        world, env = self.world, launch.env
-        run, key = env["SMITHERS_RUN"], TaskKey(env["SMITHERS_NODE"], int(env["SMITHERS_ITERATION"]))
-        attempt, options = int(env["SMITHERS_ATTEMPT"]), self.tasks[key.node].options
-        failures = world.checker.failures(run, key)
-        ends = options["ends"]
-        end = ends[min(failures, len(ends) - 1)]
-        if tuple(launch.argv) == flow.GATE:
-            return self._exit(0 if end != "gate" else 1)
-        world.checker.program_begins(process, run, key, attempt)
-        folder, half, name = tuple(launch.cwd.parts[-2:]), f"half-{key}.{attempt}", str(key)
-        unfinished = f"{run} {key} attempt {attempt}".encode()
-        world.folders[folder][half] = unfinished
-        process.writes[key, attempt] = (folder, unfinished)
-        takes = options["takes"][min(failures, len(options["takes"]) - 1)]
-        process.park(world.now + takes, cancel.is_set)
-        del process.writes[key, attempt]
-        files = world.folders[folder]
-        if cancel.is_set():
-            return Exit(None, 15, "cancelled", "cancelled", takes, b"")
-        if end == "timeout":
-            return Exit(None, 9, "timeout", "took over 30 s", 30.0, b"")
-        on_output(f"{key} {end}\n".encode())
-        if end == "exit":
-            return self._exit(1)
-        files.pop(half, None)
-        if world.scenario.landings is not None:
-            name = f"{run}.{key}"
-            if options["shares"]:
-                files["shared"] = name.encode()
-        files[name] = f"made by {key}".encode()
-        return self._exit(0)
-
-    @staticmethod
-    def _exit(code: int) -> Exit:
-        return Exit(code, None, "exited", f"exited with {code}", 0.5, b"")

@@ -27,7 +27,8 @@ HOW = (
     "between; in a third one a run uses another one; in a fourth one agents do most of the work: they cost something, "
     "have limits, answer what does not fit, forget, and throw files away, under budgets that people raise and lower. "
     "Every frame and every move of a branch is checked against the rules; then nothing goes wrong any more, and every "
-    "run and landing must end. A third of the seeds must end as without any trouble."
+    "run and landing must end, in a third of the seeds with nobody but the real `supervise` to start engines. A third "
+    "of the seeds must end as without any trouble."
 )
 
 

@@ -1,7 +1,7 @@
 """One seed, played to its end.
 
 What is real: `core` (decide, apply, retry, the codec …) and, of `service`, engine, drive, dispatch, perform, outcome,
-frames, append, render, recover, approvals, waits, control, travel, archive, live, budget, pools, accounts,
+frames, append, render, recover, approvals, waits, control, travel, archive, live, budget, supervise, pools, accounts,
 conversations, the talk with an agent around its turns, and all of `service.landing` but its `site`. They run as they
 are; nothing of them is written again here, and nothing is patched.
 
@@ -23,6 +23,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reliability.simulate import liveness
 from reliability.simulate.draws import draw
 from reliability.simulate.people import People
 from reliability.simulate.rules import Violation
@@ -35,12 +36,6 @@ from smithers_git.service.frames import Chain
 
 _BUSY = 40.0
 """Virtual seconds of the first part, in which things go wrong."""
-_ROUNDS = 150
-"""Engines and commands of the second part, after which a run counts as one that does not end."""
-_PATIENCE = 10
-"""Of them, after which people give up a run that waits for a landing which waits for what was refused."""
-_STALE = 12
-"""Of them, without a new frame."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +68,9 @@ def play(seed: int, folder: Path, scenario: Scenario | None = None) -> Played:
 
 def _empty(folder: Path) -> Path:
     """The folder for local state: with the room that is kept on a disk, and nothing of the seed before."""
-    for name in ("runs", "user", "home"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for place in folder.iterdir():
+        if place.name != "reserve":
+            shutil.rmtree(place)
     for part in disk.RESERVE:
         kept = folder / "reserve" / part
         if not kept.exists():
@@ -88,7 +84,7 @@ def _play(world: World) -> None:
     people = People(world)
     _attend_while(world, people)
     world.calm_down()
-    _liveness(world, people)
+    liveness.live(world, people)
     world.checker.finally_()
     _index(world)
 
@@ -103,41 +99,6 @@ def _attend_while(world: World, people: People) -> None:
             people.attend(run)
         if all(line.state.end is not None for line in world.checker.lines.values()) and not world.actors:
             return
-
-
-def _liveness(world: World, people: People) -> None:
-    """The second part: nothing goes wrong any more, and people do everything; then every run must come to its end."""
-    rounds, stale, frames = 0, 0, world.checker.frames
-    while True:
-        world.play(world.now + 200.0)
-        world.free_from_hung()
-        left = [run for run, line in world.checker.lines.items() if line.state.end is None]
-        if not left:
-            break
-        rounds, stale = rounds + 1, 0 if frames != world.checker.frames else stale + 1
-        frames = world.checker.frames
-        if stale > 2 or rounds % 3 == 1:
-            people.clear()
-        if rounds > _ROUNDS or stale > _STALE:
-            raise Violation(f"I5: {', '.join(_stuck(world, run) for run in left)}")
-        for run in left:
-            state = world.checker.lines[run].state
-            people.attend(run)
-            world.now += world.until_due(state) or 0.0
-            if rounds > _PATIENCE and world.scenario.landings is not None:
-                people.give_up(run)
-            elif world.owner(run) is None:
-                revive = state.pause_requested or state.parked is not None or state.cancel_requested is not None
-                world.engine(run, revive=revive)
-    world.play(world.now + 400.0)
-    people.clear()
-    world.play(world.now + 400.0)
-
-
-def _stuck(world: World, run: str) -> str:
-    state = world.checker.lines[run].state
-    waits = [str(key) for key in (*state.waiting(), *state.open_waits, *state.running)]
-    return f"{run} does not end; it waits for {', '.join(waits) or 'nothing'}"
 
 
 def _index(world: World) -> None:

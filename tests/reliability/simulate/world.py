@@ -7,14 +7,16 @@ import random
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from kit.memory_git import MemoryObjects, Store
 from reliability.simulate import flow
 from reliability.simulate.agents import Agents
 from reliability.simulate.baton import FOREVER, Actor, Killed
 from reliability.simulate.checker import Checker
-from reliability.simulate.outside import Programs, SimProject, settings_of
-from reliability.simulate.rules import Violation
+from reliability.simulate.outside import SimProject, settings_of
+from reliability.simulate.process import Process
+from reliability.simulate.programs import Programs
 from reliability.simulate.scenario import Fault, Hazard, Landings, Scenario
 
 from smithers_git.clock import midnight
@@ -27,92 +29,16 @@ from smithers_git.errors import DiskFull, SmithersError
 from smithers_git.service.drive import Drive, Resume, go_through
 from smithers_git.service.frames import Chain
 from smithers_git.service.source import Source
+from smithers_git.service.supervise import supervise
 from smithers_git.service.watcher import Watcher
 
 RUN = "sim"
 RUNS = (RUN, "sim-2", "sim-3")
 BEGINNING = 1_700_000_000.0
-_DEED = 0.0002
-"""Virtual seconds that one deed takes."""
+SUPERVISED = 3
+"""One seed of so many ends under the eyes of `supervise`."""
 _QUEUE = "queue/"
 """How the locks of queues begin."""
-_IDLE = 4000
-"""Deeds of which none moves a ref, after which somebody turns in a circle."""
-
-
-class Process:
-    """A process: an engine with its workers, or a command that a person typed. It can be killed at every deed."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.world, self.name = world, name
-        self.pid = next(world.pids)
-        self.dead = False
-        self.robbed = False
-        """Somebody took the lock of its run away while it was stopped."""
-        self.told = False
-        self.woke = 0.0
-        """Virtual seconds at which it went on after a stop."""
-        self.lost = False
-        """A result of its attempts will never come."""
-        self.drive: Drive | None = None
-        self.actors: list[Actor] = []
-        self.writes: dict[object, tuple[tuple[str, ...], bytes]] = {}
-        """What its programs have written and not finished."""
-
-    def begin(self, name: str, work: Callable[[], None], *, steady: bool = False) -> None:
-        actor = Actor(f"{self.name} {name}", work, steady=steady)
-        self.actors.append(actor)
-        self.world.actors.append((self, actor))
-
-    def step(self, what: str, name: str) -> None:
-        """One deed that others can see. What can go wrong goes wrong here."""
-        world = self.world
-        if world.actor is None:  # the world itself looks
-            return
-        if self.dead:
-            raise Killed
-        world.steps += 1
-        world.now += _DEED
-        if world.steps > world.last + _IDLE:
-            raise Violation(f"I5: {self.name} looks again and again, and does nothing")
-        if what == "swapped":
-            world.version += 1
-            world.last = world.steps
-            world.checker.swapped(self, name)
-            if world.between and world.checker.continues(name):
-                world.between = False
-                world.kill(self)
-                raise Killed
-        if world.steps >= world.next_fault:
-            world.fault(self, what)
-
-    def park(self, until: float = FOREVER, wakes: Callable[[], bool] | None = None) -> None:
-        actor = self.world.actor
-        assert actor is not None
-        actor.park(until, wakes)
-
-    def sleep(self, seconds: float) -> None:
-        self.park(self.world.now + seconds)
-
-    def waits_to_land(self) -> bool:
-        """Whether its engine has something in a merge queue: it then looks now and then whether that gets on."""
-        engine = self.drive.engine if self.drive else None
-        return engine is not None and "desk" in vars(engine.performer)
-
-    def drives_two(self) -> bool:
-        """Whether a run of it uses another one of it: that one looks now and then whether it is to stop."""
-        return sum(owner is self for owner in self.world.locks.values()) > 1
-
-    def due(self) -> float | None:
-        """The virtual moment at which something is due in a run that one of its engines drives."""
-        world = self.world
-        states = [world.checker.lines[run].state for run in world.locks if self.drives(run)]
-        found = [after for state in states if (after := world.until_due(state)) is not None]
-        return world.now + min(found) if found else None
-
-    def drives(self, run: str) -> bool:
-        """Whether it owns that run, whose frame 0 is there."""
-        return self.world.locks.get(run) is self and run in self.world.checker.lines
 
 
 class World:
@@ -132,6 +58,8 @@ class World:
         self.locks: dict[str, Process] = {}
         self.drove: dict[str, Process] = {}
         """Who had each lock last."""
+        self.holders: dict[str, dict[str, Any]] = {}
+        """What they said of themselves; it goes with the file of a lock."""
         self._sources: dict[str, Source] = {}
         self.landings = scenario.landings or Landings()
         self.between = scenario.between
@@ -153,8 +81,11 @@ class World:
         self.trace: list[str] = []
         self.robbed = False
         """Two owners were at work at once: a step that the one began, the other leaves to whoever comes next."""
+        self._looks = 0
         self.calm = False
         """Faults have stopped."""
+        self.supervised = False
+        """Nobody starts engines any more but `supervise`, and people who are asked to."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._places: dict[str, Path] = {}
@@ -254,7 +185,7 @@ class World:
         elif fault.what in ("stall", "rob"):
             for run, owner in list(self.locks.items()):
                 if fault.what == "rob" and owner is process:
-                    del self.locks[run]
+                    del self.locks[run], self.holders[run]
                     process.robbed = self.robbed = True
                     if not run.startswith(_QUEUE):
                         self.at(0.1, lambda run=run: self.engine(run))
@@ -290,13 +221,14 @@ class World:
         for run, owner in list(self.locks.items()):
             if owner is process:
                 del self.locks[run]
-                if run.startswith(_QUEUE):
+                if run.startswith(_QUEUE) or self.supervised:
                     continue
                 self.at(0.5 + 3 * self.chance.random(), lambda run=run: self.engine(run))
 
     def calm_down(self) -> None:
         """From now on nothing goes wrong; whoever was stopped goes on."""
         self.calm = True
+        self.supervised = self.scenario.seed % SUPERVISED == 1 and self.scenario.landings is None
         self.next_fault = FOREVER
         self.tell(None, "nothing goes wrong any more")
 
@@ -329,11 +261,25 @@ class World:
     def owner(self, run: str) -> Process | None:
         return self.locks.get(run)
 
-    def engine(self, run: str, *, revive: bool = False) -> None:
+    def engine(self, run: str, *, revive: bool = False) -> Process:
         """Somebody starts an engine: `supervise`, or a person."""
         self.engines += 1
         process = Process(self, f"engine-{self.engines}")
         process.begin(run, lambda: self._drive(process, run, revive=revive))
+        return process
+
+    def supervise(self) -> None:
+        """Somebody has `smithers supervise` look once."""
+        self._looks += 1
+        process = Process(self, f"supervise-{self._looks}")
+        process.begin("look", lambda: self._look(process), steady=True)
+
+    def _look(self, process: Process) -> None:
+        found = supervise(SimProject(process), 8)
+        for one in found.started:
+            self.tell(process, f"starts {one.run}: {one.why}")
+        for stuck in (*found.stuck, *found.given_up):
+            self.tell(process, f"does not start {stuck.run}: {stuck.why}")
 
     def _drive(self, process: Process, run: str, *, revive: bool) -> None:
         drive = process.drive = Drive()
@@ -353,7 +299,7 @@ class World:
             self._exit(process)
         self.checker.left(process, state)
         self.tell(process, f"leaves {state.run}: {state.end or 'waits'}")
-        if state.end is None and state.wake_at is not None and not state.pause_requested:
+        if state.end is None and state.wake_at is not None and not (state.pause_requested or self.supervised):
             after = state.wake_at - self.wall()
             if after > 0:  # what is overdue, and nobody does, is for the next look of `supervise`
                 self.at(after, lambda: self.engine(state.run))
