@@ -92,9 +92,8 @@ def next_commands(project: Project, state: State, status: runs.RunStatus) -> lis
         changed = [space for space in state.spaces.values() if space.commit != state.base]
         if not changed:
             return [f"smithers output {run}"]
-        branch = (
-            changed[0].commit[:12] if _lost_branch(project, state) else changed[0].branch.removeprefix("refs/heads/")
-        )
+        lost = _lost_branch(project, state)
+        branch = changed[0].commit[:12] if lost else changed[0].branch.removeprefix("refs/heads/")
         look = f"git diff {state.base[:12]}..{branch}" if len(changed) == 1 else f"smithers diff {run}"
         return [look, f"smithers land {run}"]
     if status == "failed":

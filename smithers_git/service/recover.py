@@ -10,6 +10,7 @@ from typing import Final
 from smithers_git.core import codec
 from smithers_git.core import events as ev
 from smithers_git.core.state import State
+from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.durable import put
 from smithers_git.errors import RefMoved
 from smithers_git.names import TaskKey
@@ -120,8 +121,9 @@ ALL: Final = "*"
 """In the mark of a rewind: every workspace, and those that the frame does not know are to go."""
 
 
+@storage_errors
 def mark(project: Project, run: str, spaces: Iterable[str]) -> None:
-    """Note that these workspaces are about to be put back, until `unmark`."""
+    """Note that these workspaces are about to be put back, until `unmark`; raises StorageError."""
     path = _mark(project, run)
     path.parent.mkdir(parents=True, exist_ok=True)
     put(path, "\n".join(sorted({*spaces, *_marked(project, run)})).encode())

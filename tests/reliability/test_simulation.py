@@ -127,7 +127,19 @@ def test_every_kind_of_trouble_and_of_node_is_met(folder):
         "sequence", "parallel", "loop", "branch", "worktree", "saga", "try", "value", "run", "call", "approval",
         "question", "signal", "timer", "again", "subflow", "agent",
     }  # fmt: skip
-    assert trouble.keys() >= {"switch", "kill", "stall", "rob", "full", "twice", "late", "lost", "cancel", "rewind"}
+    assert trouble.keys() >= {
+        "switch",
+        "kill",
+        "stall",
+        "rob",
+        "full",
+        "twice",
+        "late",
+        "lost",
+        "cancel",
+        "rewind",
+        "supervise",
+    }
     assert min(trouble.values()) >= 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from kit.repos import commit, git
 
 from smithers_git.core import endings
 from smithers_git.core.describe import describe
+from smithers_git.errors import DiskFull
 from smithers_git.names import TaskKey
-from smithers_git.service import drive, launch
+from smithers_git.service import drive, launch, recover
 from smithers_git.service.project import Project
 
 ENDLESS = """
@@ -70,6 +72,17 @@ def test_a_loop_that_only_skips_can_be_stopped(repo: Path):
     state = drive.go(project, made.chain.run, drive.Resume(), driving)
     assert state.end is None
     assert state.loops["a.loop"].iteration > 0
+
+
+def test_a_mark_that_a_full_disk_refuses_is_an_error_of_storage(repo: Path, monkeypatch):
+    """Which parks the run; any other error would be a bug of the engine, in the middle of its last frame."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recover, "put", full)
+    with pytest.raises(DiskFull):
+        recover.mark(Project.open(repo), "run", ["main"])
 
 
 FUNCTIONS = """

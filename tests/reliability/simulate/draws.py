@@ -30,6 +30,8 @@ USING = 17
 """One seed of so many has a run that uses another one."""
 TALKING = 17
 """One seed of so many has agents, what they cost, and what they may cost."""
+WATCHED = 17
+"""Two seeds of so many have somebody look with `supervise` while all goes wrong."""
 AGENTS = ("claude", "codex", "pi")
 _DEEDS = {
     "push": 3, "merge": 2, "move": 1, "hold": 2, "let": 2, "eject": 2, "cancel": 1, "pause": 1, "resume": 2,
@@ -41,12 +43,19 @@ def draw(seed: int) -> Scenario:
     """The scenario of a seed: the same on every machine, and in every process."""
     if seed % LANDING == 5:
         return _landing(seed)
-    found = ordinary(seed)
+    found = _watched(ordinary(seed)) if seed % WATCHED in (4, 14) else ordinary(seed)
     if seed % USING == 8:
         return _using(found)
     if seed % TALKING == 14:
         return _talking(_using(found) if seed % 5 == 1 else _again(found) if seed % 5 == 2 else found)
     return _again(found) if seed % AGAIN == 11 else found
+
+
+def _watched(found: Scenario) -> Scenario:
+    """The same with somebody who looks with `supervise` now and then."""
+    chance = random.Random(found.seed)
+    looks = [Deed(round(chance.uniform(0, 40), 2), "supervise", 0) for _ in range(chance.randrange(1, 6))]
+    return replace(found, deeds=tuple(sorted((*found.deeds, *looks), key=lambda deed: deed.at)))
 
 
 def _using(found: Scenario) -> Scenario:

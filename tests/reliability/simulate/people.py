@@ -42,6 +42,9 @@ class People:
         world = self._world
         if world.calm:
             return
+        if deed.what == "supervise":
+            world.supervise()
+            return
         run = list(world.checker.lines)[deed.pick % len(world.checker.lines)]
         for _ in range(2 if deed.twice else 1):
             self.do(f"{deed.what} {run}", lambda project: _DEEDS[deed.what](project, run, deed.pick), run)
