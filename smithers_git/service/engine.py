@@ -300,7 +300,7 @@ class Engine:
         ended = [r for r in self._landed if (*r.job.key, r.job.attempt) in done]
         for result in ended:
             self._landed.remove(result)
-            self.performer.put_back(result)
+            self.performer.settle(result)
             for text in result.notes:
                 self.watcher.noted(text)
         if any(result.astray for result in ended):

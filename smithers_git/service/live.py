@@ -17,6 +17,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from pydantic import BaseModel
+
+from smithers_git.core.events import Usage
 from smithers_git.edge import process
 from smithers_git.names import TaskKey, file_name
 from smithers_git.service.job import Job
@@ -34,6 +37,23 @@ def mark(run_dir: Path, job_name: str) -> str:
 def job_name(key: TaskKey, attempt: int) -> str:
     """What the local files of an attempt are called, and its transcript in a frame."""
     return f"{file_name(key.node)}@{key.iteration}.{attempt}"
+
+
+class Reported(BaseModel):
+    """What an attempt has used."""
+
+    usage: Usage | None = None
+    cost: float | None = None
+
+
+def _spent(run_dir: Path, name: str) -> Path:
+    return run_dir / "live" / f"{name}.spent"
+
+
+def _put(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text, "utf-8")
+    fresh.replace(path)
 
 
 class Live:
@@ -69,6 +89,7 @@ class Live:
         self.environ[MARK] = mark(self._run_dir, self._name)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._pid.parent.mkdir(parents=True, exist_ok=True)
+        _spent(self._run_dir, self._name).unlink(missing_ok=True)  # of an attempt that a rewind took back
         # The mark stands on the disk before the process exists: a kill between the two must not hide it.
         self._note(None, None)
         return self.path.open("wb", buffering=0)
@@ -82,11 +103,13 @@ class Live:
     def conversing(self, session: str) -> None:
         """Note which conversation this is as soon as the agent has said so: after a kill it is gone on with."""
         if session != self._session:
-            talk = self.path.with_suffix(".session")
-            fresh = talk.with_suffix(".new")
-            fresh.write_text(session, "utf-8")
-            fresh.replace(talk)
+            _put(self.path.with_suffix(".session"), session)
             self._session = session
+
+    def spent(self, usage: Usage | None, cost: float | None) -> None:
+        """Note what the attempt has used so far: after a kill that counts against budgets, too."""
+        if usage is not None or cost is not None:
+            _put(_spent(self._run_dir, self._name), Reported(usage=usage, cost=cost).model_dump_json())
 
     def write(self, chunk: bytes) -> None:
         """Keep what was said; followers (`smithers chat -f`) read it as it grows."""
@@ -99,7 +122,10 @@ class Live:
             file.write(chunk)
 
     def close(self) -> bytes:
-        """End of the attempt: returns what was said, at most MOST bytes, and removes the local files."""
+        """End of the attempt: returns what was said, at most MOST bytes, and removes the local files.
+
+        What it has spent stays noted until `settled`: a kill may come before the frame that says so.
+        """
         if self._file is None:
             return b""
         self._file.close()
@@ -134,6 +160,21 @@ def talks(run_dir: Path) -> dict[str, str]:
     """The conversations that attempts of a killed engine were in, by the name of the attempt."""
     said = {path.stem: path.read_text("utf-8", "replace") for path in sorted((run_dir / "live").glob("*.session"))}
     return {name: session for name, session in said.items() if session and "\0" not in session}  # a power loss
+
+
+def reported(run_dir: Path) -> dict[str, Reported]:
+    """What attempts of a killed engine had used, as far as their agents had said, by the name of the attempt."""
+    found = {}
+    for path in sorted((run_dir / "live").glob("*.spent")):
+        with suppress(ValueError):  # torn by a power loss
+            found[path.stem] = Reported.model_validate_json(path.read_bytes())
+    return found
+
+
+def settled(run_dir: Path, key: TaskKey, attempt: int) -> None:
+    """A frame says what the attempt has used."""
+    with suppress(OSError):  # as in `close`
+        _spent(run_dir, job_name(key, attempt)).unlink(missing_ok=True)
 
 
 def forget(run_dir: Path) -> None:

@@ -26,7 +26,7 @@ from smithers_git.core.workflow import first_issue
 from smithers_git.edge import process
 from smithers_git.edge.git.snapshot import Snapshot
 from smithers_git.errors import SetupFailed, SmithersError, is_full
-from smithers_git.service import disk
+from smithers_git.service import disk, live
 from smithers_git.service.crew import Pool
 from smithers_git.service.job import Job, Result, Space
 from smithers_git.service.live import MARK, Live, Watch
@@ -237,6 +237,12 @@ class Performer:
             result.kind, result.message = "astray", did
         else:
             result.message = f"{result.message}; {did}"
+
+    def settle(self, result: Result) -> None:
+        """What is done when a frame holds the result."""
+        if result.usage is not None or result.cost is not None:
+            live.settled(self.project.run_dir(self.run), result.job.key, result.job.attempt)
+        self.put_back(result)
 
     def put_back(self, result: Result) -> None:
         """Give the workspace of an attempt that went astray the files that the attempt began with."""

@@ -82,20 +82,35 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
         )
     for name, data in live.salvage(project.run_dir(chain.run)).items():
         _keep_transcript(chain, name, data)
-    talks = live.talks(project.run_dir(chain.run))
-    found.events += [_interrupted(state, key, attempt, talks) for key, attempt in state.running.items()]
+    said = _Said(live.talks(project.run_dir(chain.run)), live.reported(project.run_dir(chain.run)))
+    found.events += [_interrupted(state, key, attempt, said) for key, attempt in state.running.items()]
     return found
 
 
-def _interrupted(state: State, key: TaskKey, attempt: int, talks: Mapping[str, str]) -> ev.TaskInterrupted:
-    session = talks.get(live.job_name(key, attempt))
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What attempts of a killed engine had noted, by the name of the attempt."""
+
+    talks: Mapping[str, str]
+    reported: Mapping[str, live.Reported]
+
+
+def _interrupted(state: State, key: TaskKey, attempt: int, said: _Said) -> ev.TaskInterrupted:
+    name = live.job_name(key, attempt)
+    session, used = said.talks.get(name), said.reported.get(name, live.Reported())
     event = ev.TaskInterrupted(
-        node=key.node, iteration=key.iteration, attempt=attempt, reason="its engine ended before it did"
+        node=key.node,
+        iteration=key.iteration,
+        attempt=attempt,
+        reason="its engine ended before it did",
+        agent=state.nodes[key].agent if session is not None or name in said.reported else None,
+        usage=used.usage,
+        cost=used.cost,
     )
     if session is None:
         return event
     how = "goes on with its conversation, on the files from before the attempt"
-    return event.model_copy(update={"session": session, "agent": state.nodes[key].agent, "next": how, "restored": True})
+    return event.model_copy(update={"session": session, "next": how, "restored": True})
 
 
 def settle(project: Project, chain: Chain, workspaces: Workspaces, found: Recovery) -> None:

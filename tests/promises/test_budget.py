@@ -200,6 +200,21 @@ def test_a_raise_that_comes_while_what_runs_is_ended_lets_the_run_go_on(smithers
     assert not any(isinstance(event, ev.RunParked) for event in kit.events(smithers.repo, "r"))
 
 
+def test_what_an_attempt_had_reported_is_spent_when_its_engine_is_killed(smithers: Smithers) -> None:
+    smithers.write(STEPS)
+    wrong = PLAY.replace("[[turn]]", "[[turn]]\ncorrection = 0").replace('{ summary = "done" }', "{ nothing = 1 }")
+    runs.play(smithers.repo, f"{wrong}\n[[turn]]\nsay = 'again'\nhang = true\n")
+    with runs.Engine(smithers.repo, "flow.py", "--run-id", "r", "--budget", "1.2usd") as engine:
+        live = Project.open(smithers.repo).run_dir("r") / "live"
+        kit.until(lambda: any(b"again" in path.read_bytes() for path in live.glob("*.jsonl")), "the second turn")
+        engine.kill()
+    runs.play(smithers.repo, PLAY)
+    error = smithers("up", "--resume", "r", code=3)
+    state = kit.state_of(smithers.repo, "r")
+    assert (state.cost, state.tokens) == (1.0, 1000), error.out
+    assert attempts(smithers, "r") == ["one"], "nothing starts beyond the budget"
+
+
 # -- where a budget comes from
 
 

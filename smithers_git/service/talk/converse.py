@@ -57,6 +57,7 @@ def _converse(seat: Seat, result: Result, talk: Talker) -> None:
     for turn in range(CORRECTIONS + 1):
         talk.correction = turn
         reply = talk.say(prompt)
+        watch.live.spent(result.usage, result.cost)
         if reply.error is not None:
             result.kind, result.message = reply.error.kind, reply.error.message
             _blocked(project, job, result, reply.error)

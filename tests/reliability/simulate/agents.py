@@ -92,6 +92,10 @@ class Agents:
             raise Violation(f"P3: {agent} is to go on with {session}, a conversation of {self._owner.get(session)}")
         return session
 
+    def rewound(self, run: str) -> None:
+        """What attempts of a run have used and heard behind that frame is no more."""
+        self._last = {attempt: talker for attempt, talker in self._last.items() if attempt[0] != run}
+
     def started(self, process: Process, event: ev.TaskStarted, at: float) -> None:
         """Nobody asks an agent that is at its limit and has said for how long."""
         until, since = self._limits.get(event.agent or "", (0.0, 0.0))
@@ -100,10 +104,15 @@ class Agents:
             raise Violation(f"{event.agent} is asked {until - at:g} s before its limit ends")
 
     def said(self, attempt: Attempt, event: ev.Event) -> None:
-        """P3: an attempt says truly whether it went on with a conversation or began a new one."""
+        """P3: an attempt says truly what its turns have used, and whether they were those of a new conversation."""
         talker, session = self._last.get(attempt), getattr(event, "session", None)
-        told = getattr(event, "conversation", None)
-        if self.world.robbed or talker is None or session is None or told is None:
+        told, usage = getattr(event, "conversation", None), getattr(event, "usage", None)
+        if self.world.robbed or talker is None:
+            return
+        used = usage.input + usage.output if usage else 0
+        if used != talker.used:
+            raise Violation(f"budget: {attempt[1]} says that it has used {used} tokens; its agent said {talker.used}")
+        if session is None or told is None:
             return
         fresh = self._began[session] is talker
         if fresh != (told in ("new", "summary")):
@@ -118,6 +127,8 @@ class SimTalker(Dialogue):
         self._process = process
         self._agents = process.world.agents
         self._forgot = False
+        self.used = 0
+        """Tokens, as the agent said after each turn."""
 
     @property
     def can_go_on(self) -> bool:
@@ -128,6 +139,7 @@ class SimTalker(Dialogue):
         if reply.session:
             self._result.session = self._session = reply.session
         account(self._result, reply)
+        self.used += reply.usage.input + reply.usage.output if reply.usage else 0
         return reply
 
     def close(self) -> None:

@@ -94,6 +94,7 @@ class Checker:
             self._started -= gone
         line.frames = line.frames[: commits.index(new) + 1]
         line.state = self._fold(line.frames)
+        self._world.agents.rewound(run)
         self._world.tell(process, f"rewound {run} to frame {line.state.number}")
 
     def continues(self, name: str) -> bool:
