@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,35 @@ def test_a_snapshot_that_a_gc_took_apart_is_made_again(
     assert git(repo, "show", f"{found.commit}:src/app.py") == "changed"
     assert git(repo, "rev-parse", branch) == found.commit
     assert git(checkout.path, "status", "--porcelain") == ""
+    proofs.sound(repo)
+
+
+def test_a_branch_is_not_moved_to_what_a_gc_may_be_about_to_take(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed while that gc runs would leave a branch to nowhere, at which the user's next gc fails."""
+    branch, parent = "refs/heads/smithers/run/main", git(repo, "rev-parse", "HEAD")
+    checkout = add(discover(repo), tmp_path / "space", branch, parent)
+    git(checkout.path, "reset", "-q", "--hard")
+    repos.write(checkout.path, {"new.txt": "new\n"})
+    pid, made, commit = repo / ".git" / "gc.pid", threading.Event(), snapshot._commit
+
+    def while_a_gc_runs(*told: Any) -> str:
+        found = commit(*told)
+        pid.write_text(f"{os.getpid()} {socket.gethostname()}")
+        made.set()
+        return found
+
+    monkeypatch.setattr(snapshot, "_commit", while_a_gc_runs)
+    with ThreadPoolExecutor(1) as pool:
+        saved = pool.submit(snapshot.snapshot, checkout, parent, "saved", branch)
+        assert made.wait(20)
+        time.sleep(0.3)
+        there = git(repo, "rev-parse", branch)
+        pid.unlink()
+        assert there == parent
+        found = saved.result(20).commit
+    assert git(repo, "rev-parse", branch) == found
     proofs.sound(repo)
 
 
