@@ -226,7 +226,7 @@ class Checker:
     def left(self, process: Process, state: State) -> None:
         """An engine has let go of a run and said how it stands."""
         mine = self._world.drove.get(state.run) is process  # else a quicker one goes on with it
-        if state.running and mine and not self._world.robbed and state.end is None:
+        if state.running and mine and not (self._world.robbed or process.mute) and state.end is None:
             raise Violation(f"{process.name} left {state.run} while {', '.join(map(str, state.running))} was running")
 
     # -- at the end

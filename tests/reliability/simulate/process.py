@@ -31,6 +31,8 @@ class Process:
         self.told = False
         self.woke = 0.0
         """Virtual seconds at which it went on after a stop."""
+        self.mute = False
+        """Its disk was so full that it could not even write how it left its run."""
         self.lost = False
         """A result of its attempts will never come."""
         self.drive: Drive | None = None

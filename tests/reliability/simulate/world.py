@@ -81,7 +81,9 @@ class World:
         self.trace: list[str] = []
         self.robbed = False
         """Two owners were at work at once: a step that the one began, the other leaves to whoever comes next."""
-        self._looks = 0
+        self._looks = self._calm_looks = 0
+        self.given_up: set[str] = set()
+        """Runs that `supervise` leaves to a person: their engines died again and again."""
         self.calm = False
         """Faults have stopped."""
         self.supervised = False
@@ -275,11 +277,18 @@ class World:
         process.begin("look", lambda: self._look(process), steady=True)
 
     def _look(self, process: Process) -> None:
+        self._calm_looks += self.calm
         found = supervise(SimProject(process), 8)
         for one in found.started:
             self.tell(process, f"starts {one.run}: {one.why}")
+        if self._calm_looks < 2:  # later none has a reason to die: who is given up then, was overlooked
+            self.given_up |= {one.run for one in found.given_up}
         for stuck in (*found.stuck, *found.given_up):
             self.tell(process, f"does not start {stuck.run}: {stuck.why}")
+
+    def _noted(self, process: Process, text: str) -> None:
+        self.tell(process, text)
+        process.mute = process.mute or text.startswith("not even a frame could be written")
 
     def _drive(self, process: Process, run: str, *, revive: bool) -> None:
         drive = process.drive = Drive()
@@ -288,7 +297,7 @@ class World:
             assert drive.engine is not None
             self.checker.acknowledged(process, drive.engine.chain)
 
-        drive.watcher = Watcher(recorded=recorded, noted=lambda text: self.tell(process, text))
+        drive.watcher = Watcher(recorded=recorded, noted=lambda text: self._noted(process, text))
         self.tell(process, f"drives {run}{' (revived)' * revive}")
         try:
             state = go_through(SimProject(process), run, Resume(revive=revive), drive)
