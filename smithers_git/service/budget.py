@@ -200,7 +200,11 @@ def change(project: Project, run: str, given: Budget) -> Budget:
 
 def require(project: Project, state: State) -> None:
     """Refuse to go on with a run that was parked for a budget while that is still spent; raises RunRefused."""
-    found = spent_still(project, state)
+    refuse(project, state, spent_still(project, state))
+
+
+def refuse(project: Project, state: State, found: Over | None) -> None:
+    """Say why a parked run cannot go on, and what to type; nothing when it can. Raises RunRefused."""
     if found is None:
         return
     command = budget.goes_on(state, project.settings.budget.soft)

@@ -89,8 +89,8 @@ def go(project: Project, run: str, resume: Resume, drive: Drive) -> State:
     with owning(project, run, "up") as lock:
         chain.reload()
         if resume.revive:
-            budget.look_again(project, chain)
-            budget.require(project, chain.state)
+            still = budget.look_again(project, chain)
+            budget.refuse(project, chain.state, still)
         held_up = stopped(chain.state) or chain.state.interrupted or bool(kept_out(chain.state))
         revive = resume.revive and held_up
         _drive(project, chain, replace(resume, revive=revive), drive, lock)

@@ -174,7 +174,7 @@ def reported(run_dir: Path) -> dict[str, Reported]:
 def settled(run_dir: Path, key: TaskKey, attempt: int) -> None:
     """A frame says what the attempt has used."""
     with suppress(OSError):  # as in `close`
-        _spent(run_dir, job_name(key, attempt)).unlink(missing_ok=True)
+        _spent(run_dir, job_name(key, attempt)).unlink()
 
 
 def forget(run_dir: Path) -> None:

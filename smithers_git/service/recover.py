@@ -82,28 +82,22 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
         )
     for name, data in live.salvage(project.run_dir(chain.run)).items():
         _keep_transcript(chain, name, data)
-    said = _Said(live.talks(project.run_dir(chain.run)), live.reported(project.run_dir(chain.run)))
-    found.events += [_interrupted(state, key, attempt, said) for key, attempt in state.running.items()]
+    talks, reported = live.talks(project.run_dir(chain.run)), live.reported(project.run_dir(chain.run))
+    found.events += [_interrupted(state, key, attempt, talks, reported) for key, attempt in state.running.items()]
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What attempts of a killed engine had noted, by the name of the attempt."""
-
-    talks: Mapping[str, str]
-    reported: Mapping[str, live.Reported]
-
-
-def _interrupted(state: State, key: TaskKey, attempt: int, said: _Said) -> ev.TaskInterrupted:
+def _interrupted(
+    state: State, key: TaskKey, attempt: int, talks: Mapping[str, str], reported: Mapping[str, live.Reported]
+) -> ev.TaskInterrupted:
     name = live.job_name(key, attempt)
-    session, used = said.talks.get(name), said.reported.get(name, live.Reported())
+    session, used = talks.get(name), reported.get(name, live.Reported())
     event = ev.TaskInterrupted(
         node=key.node,
         iteration=key.iteration,
         attempt=attempt,
         reason="its engine ended before it did",
-        agent=state.nodes[key].agent if session is not None or name in said.reported else None,
+        agent=state.nodes[key].agent if session is not None or name in reported else None,
         usage=used.usage,
         cost=used.cost,
     )

@@ -74,7 +74,7 @@ def snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, *, 
     for left in reversed(range(_TRIES)):
         calm, error = collection.look(checkout.common_dir), None
         try:
-            found = _snapshot(checkout, parent, message, branch_ref, _Bounds(limit, calm))
+            found = _snapshot(checkout, parent, message, branch_ref, limit)
         except GitError as reason:
             error = reason
         disturbed = collection.disturbed(checkout.common_dir, calm)
@@ -102,22 +102,14 @@ def _begin_again(checkout: Checkout, parent: str, branch_ref: str) -> None:
     checkout.git("read-tree", "HEAD")
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What a snapshot has to keep to."""
-
-    limit: int
-    calm: collection.Calm
-    """How the git folder stood before anything of it was written."""
-
-
-def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, bounds: _Bounds) -> Snapshot:
+def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, limit: int) -> Snapshot:
+    calm = collection.look(checkout.common_dir)
     state = examine(checkout, branch_ref)
     parents = _lineage(checkout, parent, state, branch_ref)
     if parents != [parent]:
-        _refuse_large_commits(checkout, parents, parent, branch_ref, bounds.limit)
+        _refuse_large_commits(checkout, parents, parent, branch_ref, limit)
     if not state.clean:
-        _add(checkout, state, bounds.limit)
+        _add(checkout, state, limit)
     tree = checkout.git(*_UNFLUSHED, "write-tree")
     if len(parents) == 1 and tree == checkout.git("rev-parse", f"{parents[0]}^{{tree}}"):
         commit = parents[0]
@@ -127,7 +119,7 @@ def _snapshot(checkout: Checkout, parent: str, message: str, branch_ref: str, bo
         sync_objects(checkout, commit, parent)
         # Before the branch is moved, too: a kill in the long wait for a gc would leave it at what that gc takes away,
         # and the user's next `git gc` would fail at it (soak, once in 9,000 kills).
-        if collection.disturbed(checkout.common_dir, bounds.calm) and not _is_whole(checkout, commit, parent):
+        if collection.disturbed(checkout.common_dir, calm) and not _is_whole(checkout, commit, parent):
             raise GitError(f"git gc has taken away what was saved of {checkout.path}", hint="it is saved again")
     if (state.head, state.branch) != (commit, branch_ref) or unfinished(checkout):
         put_on_branch(checkout, branch_ref, commit)
