@@ -166,3 +166,8 @@ class MemoryObjects:
         if expected is not None and found != expected:
             raise RefMoved(f"{name} was moved by another process")
         del self.store.refs[name]
+
+
+def files_of(objects: MemoryObjects, commit: str) -> dict[str, bytes]:
+    """The files of a commit, by path."""
+    return {path: objects.read_blob(entry.oid) for path, entry in objects.files(objects.read_commit(commit).tree)}

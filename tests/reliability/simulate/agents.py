@@ -14,8 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kit.memory_git import files_of
 from reliability.simulate.rules import Violation
 from reliability.simulate.scenario import Talking, Trouble
+from reliability.simulate.spending import used_of
 
 from smithers_git.core import events as ev
 from smithers_git.core.reply import Failure, Reply
@@ -109,7 +111,7 @@ class Agents:
         told, usage = getattr(event, "conversation", None), getattr(event, "usage", None)
         if self.world.robbed or talker is None:
             return
-        used = usage.input + usage.output if usage else 0
+        used = used_of(usage)
         if used != talker.used:
             raise Violation(f"budget: {attempt[1]} says that it has used {used} tokens; its agent said {talker.used}")
         if session is None or told is None:
@@ -139,7 +141,7 @@ class SimTalker(Dialogue):
         if reply.session:
             self._result.session = self._session = reply.session
         account(self._result, reply)
-        self.used += reply.usage.input + reply.usage.output if reply.usage else 0
+        self.used += used_of(reply.usage)
         return reply
 
     def close(self) -> None:
@@ -161,23 +163,17 @@ class SimTalker(Dialogue):
         if self._session is not None and (options["loses"] or not self._knows(self._session)) and not self._forgot:
             self._forgot = True
             return Reply("", None, None, None, Failure("error", "no such conversation", lost_session=True))
-        failures = world.checker.failures(job.run, job.key)
+        end, takes = world.programs.fate(job.run, job.key)
         session = agents.converse(self, str(job.agent), self._session)
         self._seat.watch.live.conversing(session)
         self._remember(session, prompt)
-        takes = options["takes"][min(failures, len(options["takes"]) - 1)]
-        end = options["ends"][min(failures, len(options["ends"]) - 1)]
         return self._work(session, end, takes)
 
     def _work(self, session: str, end: str, takes: float) -> Reply:
         """What a turn does to the files, and what the agent says of it."""
         world, job, process = self._process.world, self._seat.job, self._process
-        folder, half = tuple(self._seat.folder.parts[-2:]), f"half-{job.key}.{job.attempt}"
-        unfinished = f"{job.run} {job.key} attempt {job.attempt}".encode()
-        world.folders[folder][half] = unfinished
-        process.writes[job.key, job.attempt] = (folder, unfinished)
-        process.park(world.now + takes, self._cancelled)
-        del process.writes[job.key, job.attempt]
+        folder = tuple(self._seat.folder.parts[-2:])
+        half = process.work((job.run, job.key, job.attempt), folder, takes, self._cancelled)
         if self._cancelled():
             return self._failed("cancelled", session)
         words = {"message": {"content": [{"type": "text", "text": f"{job.key} {end}"}]}, "type": "assistant"}
@@ -235,11 +231,6 @@ class SimTalker(Dialogue):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a") as file:
                 file.write(f"{len(prompt)}\n")
-
-
-def files_of(objects: Any, commit: str) -> dict[str, bytes]:
-    """The files of a commit."""
-    return {path: objects.read_blob(entry.oid) for path, entry in objects.files(objects.read_commit(commit).tree)}
 
 
 class SimSlots:

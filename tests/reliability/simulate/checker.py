@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kit.memory_git import MemoryObjects
-from reliability.simulate.outside import files_of
+from kit.memory_git import MemoryObjects, files_of
 from reliability.simulate.queues import HEADS, Queues
 from reliability.simulate.rules import Violation, early, legal
 from reliability.simulate.spending import Spending

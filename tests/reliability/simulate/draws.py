@@ -55,7 +55,12 @@ def _watched(found: Scenario) -> Scenario:
     """The same with somebody who looks with `supervise` now and then."""
     chance = random.Random(found.seed)
     looks = [Deed(round(chance.uniform(0, 40), 2), "supervise", 0) for _ in range(chance.randrange(1, 6))]
-    return replace(found, deeds=tuple(sorted((*found.deeds, *looks), key=lambda deed: deed.at)))
+    return _meddled(found, looks)
+
+
+def _meddled(found: Scenario, more: list[Deed]) -> Scenario:
+    """The same with more that people do."""
+    return replace(found, deeds=tuple(sorted((*found.deeds, *more), key=lambda deed: deed.at)))
 
 
 def _using(found: Scenario) -> Scenario:
@@ -108,9 +113,7 @@ def _talking(found: Scenario) -> Scenario:
         )
         for _ in range(0 if found.steady else chance.randrange(3))
     ]
-    return replace(
-        found, root=root, talking=talking, deeds=tuple(sorted((*found.deeds, *more), key=lambda deed: deed.at))
-    )
+    return _meddled(replace(found, root=root, talking=talking), more)
 
 
 def _with_agents(spec: Spec, chance: random.Random, steady: bool) -> Spec:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.memory_git import MemoryObjects
+from kit.memory_git import MemoryObjects, files_of
 from reliability.simulate import flow
-from reliability.simulate.agents import SimSlots, SimTalker, files_of
+from reliability.simulate.agents import SimSlots, SimTalker
 from reliability.simulate.baton import FOREVER
 from reliability.simulate.landing import ADA, SimCondition, SimSite
 from reliability.simulate.scenario import Talking

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reliability.simulate.baton import FOREVER, Actor, Killed
 from reliability.simulate.rules import Violation
 
+from smithers_git.names import TaskKey
 from smithers_git.service.drive import Drive
 
 if TYPE_CHECKING:
@@ -71,6 +72,18 @@ class Process:
         actor = self.world.actor
         assert actor is not None
         actor.park(until, wakes)
+
+    def work(
+        self, attempt: tuple[str, TaskKey, int], folder: tuple[str, ...], seconds: float, cancelled: Callable[[], bool]
+    ) -> str:
+        """Write a file in part and take that time, as what an attempt does; returns the name of that file."""
+        run, key, number = attempt
+        half, unfinished = f"half-{key}.{number}", f"{run} {key} attempt {number}".encode()
+        self.world.folders[folder][half] = unfinished
+        self.writes[key, number] = (folder, unfinished)
+        self.park(self.world.now + seconds, cancelled)
+        del self.writes[key, number]
+        return half
 
     def sleep(self, seconds: float) -> None:
         self.park(self.world.now + seconds)

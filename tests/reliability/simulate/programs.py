@@ -21,23 +21,22 @@ class Programs:
         self.world = world
         self.tasks = {leaf.id: leaf for leaf in world.scenario.root.leaves()}
 
+    def fate(self, run: str, key: TaskKey) -> tuple[str, float]:
+        """How the next attempt ends, and how many virtual seconds it takes: by how many have failed so far."""
+        failures, options = self.world.checker.failures(run, key), self.tasks[key.node].options
+        end, takes = (options[name][min(failures, len(options[name]) - 1)] for name in ("ends", "takes"))
+        return end, takes
+
     def run(self, process: Process, launch: Any, on_output: Callable[[bytes], None], cancel: Any) -> Exit:
         world, env = self.world, launch.env
         run, key = env["SMITHERS_RUN"], TaskKey(env["SMITHERS_NODE"], int(env["SMITHERS_ITERATION"]))
         attempt, options = int(env["SMITHERS_ATTEMPT"]), self.tasks[key.node].options
-        failures = world.checker.failures(run, key)
-        ends = options["ends"]
-        end = ends[min(failures, len(ends) - 1)]
+        end, takes = self.fate(run, key)
         if tuple(launch.argv) == flow.GATE:
             return self._exit(0 if end != "gate" else 1)
         world.checker.program_begins(process, run, key, attempt)
-        folder, half, name = tuple(launch.cwd.parts[-2:]), f"half-{key}.{attempt}", str(key)
-        unfinished = f"{run} {key} attempt {attempt}".encode()
-        world.folders[folder][half] = unfinished
-        process.writes[key, attempt] = (folder, unfinished)
-        takes = options["takes"][min(failures, len(options["takes"]) - 1)]
-        process.park(world.now + takes, cancel.is_set)
-        del process.writes[key, attempt]
+        folder, name = tuple(launch.cwd.parts[-2:]), str(key)
+        half = process.work((run, key, attempt), folder, takes, cancel.is_set)
         files = world.folders[folder]
         if cancel.is_set():
             return Exit(None, 15, "cancelled", "cancelled", takes, b"")

@@ -18,6 +18,11 @@ _LATE = 1.5
 """Virtual seconds after which an engine must know what other runs have spent."""
 
 
+def used_of(usage: ev.Usage | None) -> int:
+    """Tokens that count against a budget."""
+    return usage.input + usage.output if usage else 0
+
+
 class Spending:
     """What all runs have spent, as the frames tell."""
 
@@ -32,8 +37,7 @@ class Spending:
         if problem is not None:
             raise Violation(f"budget: {problem} (frame {state.number + 1} of {state.run})")
         if isinstance(event, ev.TaskFinished | ev.TaskFailed | ev.TaskInterrupted):
-            used = event.usage.input + event.usage.output if event.usage else 0
-            self._paid.append((at, self._world.now, state.run, event.cost or 0.0, used))
+            self._paid.append((at, self._world.now, state.run, event.cost or 0.0, used_of(event.usage)))
 
     def _problem(self, process: Process, state: State, event: ev.Event, at: float) -> str | None:
         talking = self._world.scenario.talking
