@@ -51,7 +51,7 @@ def spent_in(events: tuple[ev.Event, ...]) -> Spent:
     for event in events:
         if isinstance(event, ev.TaskFinished | ev.TaskFailed | ev.TaskInterrupted):
             usd += event.cost or 0.0
-            tokens += event.usage.input + event.usage.output if event.usage else 0
+            tokens += event.usage.tokens if event.usage else 0
     return Spent(usd, tokens)
 
 

@@ -55,6 +55,16 @@ class Usage(_Record):
     output: int = 0
     cached: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """What counts against a budget."""
+        return self.input + self.output
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input=self.input + other.input, output=self.output + other.output, cached=self.cached + other.cached
+        )
+
 
 class RunCreated(_Record):
     type: Literal["run.created"] = "run.created"

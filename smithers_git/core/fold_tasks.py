@@ -66,9 +66,8 @@ def _attempt_ended(state: State, node: NodeState, key: TaskKey, event: Any) -> N
 
 def _spend(state: State, node: NodeState, event: Any) -> None:
     if event.usage:
-        spent = event.usage.input + event.usage.output
-        node.tokens += spent
-        state.tokens += spent
+        node.tokens += event.usage.tokens
+        state.tokens += event.usage.tokens
     if event.cost:
         node.cost += event.cost
         state.cost += event.cost

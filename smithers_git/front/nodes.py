@@ -96,7 +96,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
         "started": iso(one.started),
         "ended": iso(one.ended) if one.ended is not None else None,
         "seconds": one.seconds,
-        "tokens": one.usage.input + one.usage.output if one.usage else 0,
+        "tokens": one.usage.tokens if one.usage else 0,
         "usage": one.usage.model_dump() if one.usage else None,
         "cost": one.cost,
         "kind": one.kind,
@@ -112,7 +112,7 @@ def _attempt(one: Attempt) -> dict[str, Any]:
 
 
 def _print(one: Attempt, now: float) -> None:
-    spent = f"{count(one.usage.input + one.usage.output)} tokens" if one.usage else ""
+    spent = f"{count(one.usage.tokens)} tokens" if one.usage else ""
     seconds = one.seconds if one.ended is not None else now - one.started
     took = f"{seconds:.1f}s" if seconds < 60 else ago(seconds)
     how = output.paint(one.status, STYLES.get(one.status, "")) + (f" ({one.kind})" if one.kind else "")

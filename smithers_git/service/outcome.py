@@ -143,7 +143,7 @@ def over_budget(result: Result, tokens: int, cost: float) -> str | None:
     budget = result.job.task.budget
     if budget is None:
         return None
-    tokens += (result.usage.input + result.usage.output) if result.usage else 0
+    tokens += result.usage.tokens if result.usage else 0
     cost += result.cost or 0.0
     if budget.tokens is not None and tokens >= budget.tokens:
         return f"{tokens} of {budget.tokens} tokens are spent"

@@ -219,7 +219,7 @@ class _Prover:
 
     def _usage(self, profile: Profile, first: Result) -> None:
         used = first.usage
-        if used is not None and used.input + used.output:
+        if used is not None and used.tokens:
             cost = f", {first.cost:.4f} USD" if first.cost else ""
             self._say("usage", "ok", f"{used.input} tokens in, {used.output} out{cost}")
         elif profile.output.usage is None and used is None:

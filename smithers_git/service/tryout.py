@@ -118,5 +118,5 @@ class Room:
         result.seconds = here.clock.monotonic() - began
         self.seconds += result.seconds
         self.cost += result.cost or 0.0
-        self.tokens += result.usage.input + result.usage.output if result.usage else 0
+        self.tokens += result.usage.tokens if result.usage else 0
         return result, live

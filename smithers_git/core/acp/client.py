@@ -195,7 +195,8 @@ class Client:
         if kind == "agent_message_chunk":
             self.turn.say(text_of(update.get("content")), word(update.get("messageId")))
             part = usage.of_chunk(update)
-            self.turn.usage = usage.add(self.turn.usage, part) if part else self.turn.usage
+            if part is not None:
+                self.turn.usage = (self.turn.usage or Usage()) + part
         elif kind in ("tool_call", "tool_call_update"):
             call = self._calls.learn(update)
             if kind == "tool_call" or call.over:

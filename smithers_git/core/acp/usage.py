@@ -79,13 +79,6 @@ class Meter:
         )
 
 
-def add(left: Usage | None, right: Usage) -> Usage:
-    """Both together."""
-    if left is None:
-        return right
-    return Usage(input=left.input + right.input, output=left.output + right.output, cached=left.cached + right.cached)
-
-
 def _number(known: dict[str, Any], *names: str) -> int | None:
     for name in names:
         value = known.get(name)

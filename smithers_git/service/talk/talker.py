@@ -36,11 +36,6 @@ class Talker(Protocol):
 def account(result: Result, reply: Reply) -> None:
     """Add what one turn used to what its attempt used."""
     if reply.usage is not None:
-        old = result.usage or ev.Usage()
-        result.usage = ev.Usage(
-            input=old.input + reply.usage.input,
-            output=old.output + reply.usage.output,
-            cached=old.cached + reply.usage.cached,
-        )
+        result.usage = (result.usage or ev.Usage()) + reply.usage
     if reply.cost is not None:
         result.cost = (result.cost or 0.0) + reply.cost
