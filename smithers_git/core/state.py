@@ -124,6 +124,11 @@ class State:
         return found
 
     @property
+    def paused(self) -> bool:
+        """Whether it stands still for a person who paused it; a cancel of it is completed all the same."""
+        return self.pause_requested and self.cancel_requested is None
+
+    @property
     def wake_at(self) -> float | None:
         """Unix seconds of the earliest thing that is due by itself: a timer, the end of a wait, a retry, a signal."""
         moments = [signal.at for signal in self.matched().values()]

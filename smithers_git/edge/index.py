@@ -90,7 +90,7 @@ def row_of(state: State, tip: str) -> RunRow:
         workflow=_text(state.workflow),
         title=_text(str(title).strip().partition("\n")[0][:200]) if title else "",
         end=state.end,
-        paused=int(state.pause_requested),
+        paused=int(state.paused),
         parked=state.parked and _text(state.parked),
         waiting=json.dumps(waiting) if waiting else "[]",
         wake_at=state.wake_at,

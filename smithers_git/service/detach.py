@@ -53,7 +53,7 @@ def go_on(project: Project, chain: Chain, *, leave: bool = False) -> GoesOn:
     by_hand = f"go on with: smithers up --resume {run}"
     if leave:
         return GoesOn(why=f"the run was left alone; {by_hand}")
-    if chain.state.pause_requested:
+    if chain.state.paused:
         return GoesOn(why=f"the run is paused; {by_hand}")
     if not driven_here(project, chain):
         push = f"git push REMOTE {run_ref(run)}"

@@ -133,7 +133,7 @@ def status(project: Project, state: State) -> RunStatus:
     """How the run with this state stands."""
     due = state.wake_at is not None and state.wake_at > project.clock.now()
     waiting = bool(state.waiting() or state.open_waits or due) and not state.running
-    idle = _idle(parked=state.parked is not None, paused=state.pause_requested, waiting=waiting)
+    idle = _idle(parked=state.parked is not None, paused=state.paused, waiting=waiting)
     return status_of(project, state.run, state.end, idle)
 
 

@@ -123,7 +123,7 @@ def _waits(state: State) -> tuple[str, float | None]:
     """What a run waits for in one line, and when something is due in it."""
     if state.parked is not None:
         return state.parked, None
-    if state.pause_requested:
+    if state.paused:
         return "it is paused", None
     titles = [f"{one.node}: {one.title}" for one in runs.waits(state)]
     return ", ".join(titles) or "it goes on later", state.wake_at

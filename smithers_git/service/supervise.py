@@ -19,7 +19,7 @@ from smithers_git.core.state import State
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import SmithersError
-from smithers_git.service import children, detach, notify, runs, triggers
+from smithers_git.service import children, detach, disk, notify, runs, triggers
 from smithers_git.service.detach import Detached
 from smithers_git.service.frames import Chain, walk
 from smithers_git.service.preview import preview
@@ -196,6 +196,8 @@ def _why(project: Project, view: RunView, seen: Seen) -> str | None:
     try:
         chain = project.chain(row.run)
         why = _reason(project, chain, seen, now)
+        if why is not None:
+            disk.require_room(project)  # an engine refuses to begin without; three that did would count as dead
     except SmithersError as error:  # one run that cannot be looked at must not keep all others
         seen.blocked, seen.idle_until = error.message, now + SOON
         return None
@@ -214,7 +216,7 @@ def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | Non
     state = chain.state
     if state.cancel_requested:
         return f"{state.cancel_requested} has cancelled it, and its engine died before it said so"
-    if state.pause_requested or (state.interrupted and not _went_down(project, state)):
+    if state.paused or (state.interrupted and not _went_down(project, state)):
         return None  # a person stopped it
     if state.number == 0 and now - state.created < YOUNG:
         return None  # whoever began it is about to drive it

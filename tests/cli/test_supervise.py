@@ -78,12 +78,16 @@ def test_a_run_whose_engine_died_goes_on(dead: Smithers) -> None:
     assert dead.json("supervise", "--once")["started"] == []
 
 
-def test_a_cancel_that_the_engine_did_not_live_to_see_is_completed(smithers: Smithers, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [("cancel",), ("pause", "cancel"), ("cancel", "pause")])
+def test_a_cancel_that_the_engine_did_not_live_to_see_is_completed(
+    asked: tuple[str, ...], smithers: Smithers, tmp_path: Path
+) -> None:
     smithers.write(held(tmp_path / "gate"))
     with Engine(smithers.repo, "flow.py", "--run-id", "run") as engine:
         assert eventually(lambda: kit.tip(smithers.repo, "run") and kit.running(smithers.repo, "run", "long"), 30)
         os.kill(engine.process.pid, signal.SIGSTOP)
-        smithers("cancel", "run")
+        for command in asked:
+            smithers(command, "run")
         engine.kill()
     (started,) = smithers.json("supervise", "--once")["started"]
     assert "cancelled it, and its engine died" in started["why"]
@@ -175,6 +179,19 @@ def test_a_parked_run_goes_on_when_there_is_room(smithers: Smithers) -> None:
     config.unlink()
 
     assert smithers.json("supervise", "--once", "--dry-run")["started"][0]["why"] == "the disk has room again"
+
+
+def test_a_run_that_lost_its_engine_is_left_until_there_is_room(dead: Smithers) -> None:
+    config = dead.repo / ".smithers/config.toml"
+    config.parent.mkdir()
+    config.write_text('[disk]\nfloor = "900 TiB"\n')
+
+    said = dead.json("supervise", "--once")
+
+    assert said["started"] == []
+    assert ["less than [disk] floor asks for" in one["why"] for one in said["stuck"]] == [True]
+    config.unlink()
+    assert dead.json("supervise", "--dry-run")["started"][0]["why"] == "its engine died while long ran"
 
 
 def test_a_schedule_is_started_when_it_is_due(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:

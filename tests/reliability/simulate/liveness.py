@@ -58,11 +58,7 @@ def _go_on(world: World, people: People, run: str, rounds: int) -> None:
         world.engine(
             run, revive=state.pause_requested or state.parked is not None or state.cancel_requested is not None
         )
-    elif (
-        state.pause_requested
-        or run in world.given_up
-        or world.holders.get(run, {}).get("doing") not in ("up", "supervise")
-    ):
+    elif state.paused or run in world.given_up or world.holders.get(run, {}).get("doing") not in ("up", "supervise"):
         world.given_up.discard(run)
         world.engine(run, revive=True)  # who paused it, took it back or was told of it goes on with it
 
