@@ -9,6 +9,8 @@ from shlex import quote
 from typing import Final
 
 from smithers_git.edge.git import ref_lock, user_locks, worktree
+from smithers_git.edge.git.command import failure
+from smithers_git.edge.git.moved import update_ref
 from smithers_git.edge.git.worktree import WorktreeInfo
 from smithers_git.edge.lock import is_held
 from smithers_git.errors import GitError, SmithersError
@@ -102,12 +104,14 @@ def worktrees(project: Project, *, fix: bool) -> Iterator[Finding]:
     orphans = [info for info in mine if info not in gone and info.path.parent.name not in tips]
     for info in orphans:
         yield _orphan(project, info, fix=fix)
+    nowhere = [found for info in mine if info not in orphans and (found := _nowhere(project, info, fix=fix))]
+    yield from nowhere
     strange = sorted(path for path in spaces.root.glob("*/[!.]*") if path.is_dir() and not _listed(path, known))
     for path in strange:
         place = quote(str(path))
         commands = (f"ls {place}", f"rm -r {place}   # when nothing in it is worth keeping")
         yield Finding("worktrees", "needs you", f"{path} is no worktree that git knows", commands)
-    if not (gone or orphans or strange):
+    if not (gone or orphans or nowhere or strange):
         yield Finding("worktrees", "ok", f"{len(mine)} in {spaces.root}" if mine else "none")
 
 
@@ -130,6 +134,28 @@ def _orphan(project: Project, info: WorktreeInfo, *, fix: bool) -> Finding:
     place = quote(str(info.path))
     commands = (f"git -C {place} status", f"git worktree remove --force --force {place}   # loses that work")
     return Finding("worktrees", "needs you", f"{text}, and holds work that is in no commit", commands)
+
+
+def _nowhere(project: Project, info: WorktreeInfo, *, fix: bool) -> Finding | None:
+    """A branch at a commit that a gc took, as may be when an engine was killed beside one. A live engine sees to it.
+
+    It is put back to where the newest frame has it; files and index stay.
+    """
+    run, space = info.path.parent.name, info.path.name
+    if info.head is None or info.branch is None or project.objects.has(info.head) or project.is_owned(run):
+        return None
+    name = info.branch.removeprefix("refs/heads/")
+    text = f"{name} is at {info.head[:12]}, a commit that is gone: every git gc fails"
+    known = project.chain(run).state.spaces.get(space)
+    if known is None or not project.objects.has(known.commit):
+        return Finding("worktrees", "needs you", text, (f"smithers up --resume {run}",))
+    if not fix:
+        return Finding("worktrees", "needs you", text, (FIX,))
+    user = project.repository.checkout
+    done = update_ref(user, "smithers doctor", info.branch, known.commit, info.head)
+    if done.code:
+        return trouble("worktrees", failure(user.path, ("update-ref", info.branch), done))
+    return Finding("worktrees", "mended", f"put back to {known.commit[:12]}: {text}")
 
 
 def processes(project: Project, *, fix: bool) -> Iterator[Finding]:

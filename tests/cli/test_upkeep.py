@@ -206,6 +206,33 @@ def test_work_that_is_in_no_commit_is_never_removed(smithers: Smithers) -> None:
     assert (found["standing"], (folder / "mine.txt").read_text()) == ("needs you", "hours of work\n")
 
 
+def test_a_branch_of_ours_at_a_commit_that_is_gone_is_put_back_and_the_files_stay(smithers: Smithers) -> None:
+    run = smithers.up(body=ONE)
+    folder, name = _worktree(smithers, run), f"smithers/{run}/main"
+    right = git(smithers.repo, "rev-parse", name)
+    (smithers.repo / ".git/refs/heads" / name).write_text("1234567890" * 4 + "\n")
+    (folder / "mine.txt").write_text("hours of work\n")
+
+    (found,) = _findings(smithers)["worktrees"]
+    assert (found["standing"], found["commands"]) == ("needs you", ["smithers doctor --fix"])
+    assert "is at 123456789012, a commit that is gone: every git gc fails" in found["text"]
+    assert _findings(smithers, "--fix")["worktrees"][0]["standing"] == "mended"
+
+    git(smithers.repo, "gc", "--quiet")
+    assert git(smithers.repo, "rev-parse", name) == right
+    assert git(folder, "status", "--porcelain") == "?? mine.txt"
+
+
+def test_a_branch_of_a_run_at_work_is_left_to_its_engine(smithers: Smithers, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    smithers.write(f'    return Task("one", run="echo $$ > {pid}; {hold(tmp_path / "gate")}")\n')
+    with Engine(smithers.repo, "flow.py", "--run-id", "run"):
+        pid_in(pid)
+        (smithers.repo / ".git/refs/heads/smithers/run/main").write_text("1234567890" * 4 + "\n")
+
+        assert "worktrees" not in _findings(smithers, "--fix")
+
+
 def test_a_folder_that_git_knows_nothing_of_is_only_told(smithers: Smithers) -> None:
     run = smithers.up(body=ONE)
     strange = _worktree(smithers, run).parent.parent / "older" / "main"
