@@ -30,14 +30,15 @@ def test_a_kill_while_a_saga_is_undone_undoes_every_step_once(smithers: Smithers
     def said(name: str, then: str = "true") -> str:
         """A command that is cut off before its effect when it is the one that waits."""
         line = f"echo {name} >> {log}; {then}"
-        return repr(f"touch {here}; {hold(gate, line)}" if name == where else line)
+        return repr(f"echo $$ > {here}; {hold(gate, line)}" if name == where else line)
 
     steps = [f'Step(Task("{n}", run={said(n)}), Task("un-{n}", run={said("un-" + n)}))' for n in "ab"]
     steps.append(f'Step(Task("c", run={said("c", "exit 1")}, retries=0), None)')
     write(smithers, f"    return TryCatchFinally(Saga({', '.join(steps)}), last=Task('last', run={said('last')}))\n")
     with Engine(smithers.repo, "flow.py", "--run-id", "saga") as engine:
-        assert processes.eventually(here.exists)
+        cut_off = processes.pid_in(here)
         engine.kill()
+    assert processes.eventually(lambda: not processes.alive(cut_off))
     gate.touch()
     said_then = smithers.json("up", "--resume", "saga", code=1)
     assert said_then["error"].startswith("c failed")
