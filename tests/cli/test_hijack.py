@@ -61,6 +61,11 @@ class Person:
         for answer in answers:
             self.at.expect(answer)
 
+    def columns(self) -> int:
+        """How wide the agent has its terminal."""
+        self.types("look\r", r"heard look (\d+)")
+        return int(self.at.match[1])
+
     def ends(self) -> int | None:
         self.at.expect(pexpect.EOF)
         self.at.close()
@@ -83,6 +88,7 @@ def test_a_person_goes_on_and_the_task_goes_on_after_them(smithers: Smithers, ru
     person.at.expect("columns=90, lines=30")
     person.types("and #plum\r", "heard and #plum 90")
     person.at.setwinsize(40, 70)
+    assert processes.eventually(lambda: person.columns() == 70)  # whoever types this fast may be heard before it
     person.types("write new.txt\r", "heard write new.txt 70")
     person.types("bye\r", "handed back at frame [0-9]+: what was changed is kept", r"Let run \w+ go on\?")
     person.types("y", "goes on in the background")
