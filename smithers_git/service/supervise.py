@@ -119,10 +119,13 @@ def _look(project: Project, memory: Memory, most: int, *, dry_run: bool) -> Look
     memory.keep({view.row.run for view in open_views})
     free = most - sum(view.status == "running" for view in open_views)
     free -= _schedules(project, found, free, dry_run=dry_run)
+    begun = {one.run for one in found.started}
     rows = {view.row.run: view.row for view in views}
     for view in sorted(open_views, key=lambda view: view.row.updated):
         run, seen = view.row.run, memory.of(view.row.run)
-        if view.status in ("running", "paused") or not _ours(project, rows, run) or _coming(project, seen):
+        if run in begun or view.status in ("running", "paused"):
+            continue
+        if not _ours(project, rows, run) or _coming(project, seen):
             continue
         if dry_run:
             seen.blocked = seen.idle_until = None  # everything is looked at, and said

@@ -12,7 +12,7 @@ from typing import Any, Final
 from smithers_git.core import cron
 from smithers_git.core.trigger import Occasion, TriggerSettings, concerned, filled, run_id, slot_id, touches
 from smithers_git.edge.lock import holding, is_held
-from smithers_git.errors import RunRefused, StorageError
+from smithers_git.errors import RunRefused, SmithersError, StorageError
 from smithers_git.service import detach, launch, trust
 from smithers_git.service.launch import Request
 from smithers_git.service.project import Project
@@ -89,16 +89,23 @@ def start_due(project: Project, item: Due) -> Begun:
         NotTrusted: the repository is not trusted as it is now.
         SmithersError: the run cannot begin; the schedule is due again at its next time.
     """
-    with holding(project.state_dir / "locks" / "cron.lock", 10.0):
-        memory = _remembered(project)
-        entry = {"schedule": item.trigger.schedule, "after": max(item.slot.astimezone().timestamp(), 0.0)}
-        _remember(project, memory | {item.trigger.name: entry})
     request = Request(
         workflow=item.trigger.workflow, input=item.trigger.input, run=item.run, cwd=project.worktree, dirty=False
     )
-    begun = _begin(project, request)
+    try:
+        begun = _begin(project, request)
+    except SmithersError:
+        _tick_off(project, item)
+        raise
+    _tick_off(project, item)  # not before: whoever is killed in between finds the run, which is begun once
     go_on(project, begun)
     return begun
+
+
+def _tick_off(project: Project, item: Due) -> None:
+    with holding(project.state_dir / "locks" / "cron.lock", 10.0):
+        entry = {"schedule": item.trigger.schedule, "after": max(item.slot.astimezone().timestamp(), 0.0)}
+        _remember(project, _remembered(project) | {item.trigger.name: entry})
 
 
 def next_time(trigger: TriggerSettings, now: float) -> datetime | None:

@@ -10,11 +10,13 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from kit import engines as kit
 from kit import hooked
+from kit.crashes import Crash, crashing
 from kit.processes import eventually
 from kit.repos import git
 from kit.runs import Engine, Smithers, hold
@@ -23,7 +25,7 @@ from kit.starter import Forked
 from smithers_git.clock import SystemClock
 from smithers_git.core import events as ev
 from smithers_git.edge.lock import FileLock, is_held
-from smithers_git.service import launch
+from smithers_git.service import launch, triggers
 from smithers_git.service.launch import Request
 from smithers_git.service.project import Project
 
@@ -207,6 +209,31 @@ def test_a_schedule_is_started_when_it_is_due(smithers: Smithers, monkeypatch: p
     assert started["run"].startswith("nightly-")
     assert eventually(lambda: over(smithers.repo, started["run"]), 30)
     assert smithers.json("supervise", "--once")["started"] == []
+
+
+@pytest.mark.parametrize(
+    ("holder", "name", "after"),
+    [(launch, "begin", False), (launch, "begin", True), (triggers, "_remember", False), (triggers, "go_on", False)],
+)
+def test_a_schedule_is_started_once_when_its_supervise_is_killed(
+    holder: ModuleType, name: str, after: bool, smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooked.set_up(smithers.repo, hooked.trigger("nightly", "cron", schedule="0 3 * * *"))
+    smithers("trust")
+    smithers("supervise", "--once")
+    tomorrow = time.time() + 86_400
+    monkeypatch.setattr(SystemClock, "now", lambda _self: tomorrow)
+    with monkeypatch.context() as patch:
+        patch.setattr(holder, name, crashing(getattr(holder, name), 1, after=after))
+        with pytest.raises(Crash):
+            smithers("supervise", "--once")
+
+    monkeypatch.setattr(SystemClock, "now", lambda _self: tomorrow + 60)
+    (started,) = smithers.json("supervise", "--once")["started"]
+
+    assert eventually(lambda: over(smithers.repo, started["run"]), 30)
+    assert smithers.json("supervise", "--once")["started"] == []
+    assert [one["run"] for one in smithers.json("ps", "--all")["runs"]] == [started["run"]]
 
 
 def test_a_run_that_was_begun_and_never_driven_goes_on(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
