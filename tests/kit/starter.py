@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib
 import multiprocessing
 import os
@@ -112,6 +113,7 @@ def _live(
     argv: tuple[str, ...], folder: str, environ: dict[str, str], files: tuple[str | int, str], address: str
 ) -> None:
     """Be `python -m smithers_git`, in the forked process."""
+    gc.freeze()  # what is shared with the server stays shared
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
