@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,15 +22,19 @@ class Boot:
     id: str
     """Another one after every start; where the system gives none, sometimes another one without a start."""
     since: float
-    """Unix seconds; a little late where the machine has slept."""
+    """Unix seconds, by the clock of now: late by what it was put forward since, outside of Linux also by sleep."""
+    exact: bool = True
+    """Whether another id is another start for sure."""
 
 
 @cache
 def current() -> Boot:
     """This one."""
     clock = SystemClock()
-    since = clock.now() - clock.monotonic()
+    # The monotonic clock of Linux stands still while the machine sleeps (clock_gettime(2)).
+    up = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else clock.monotonic()
+    since = clock.now() - up
     try:
         return Boot(_LINUX.read_text("ascii").strip(), since)
     except OSError:
-        return Boot(f"{since // _COARSE:.0f}", since)
+        return Boot(f"{since // _COARSE:.0f}", since, exact=False)

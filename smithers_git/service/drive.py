@@ -13,7 +13,7 @@ from smithers_git.core.state import State
 from smithers_git.edge.lock import FileLock
 from smithers_git.edge.process import temporary
 from smithers_git.errors import ExitCode, RunBusy, RunRefused
-from smithers_git.service import budget, children, disk, pools, recover, source
+from smithers_git.service import budget, children, disk, pools, reboot, recover, source
 from smithers_git.service.engine import Engine
 from smithers_git.service.frames import Chain, source_files
 from smithers_git.service.project import Project
@@ -56,6 +56,7 @@ def owning(project: Project, run: str, doing: str) -> Any:
     if not lock.try_acquire({"doing": doing}):
         raise busy(project, run)
     try:
+        reboot.note(project.state_dir)  # it was looked at when this process opened it
         project.settle()
         yield lock
     finally:

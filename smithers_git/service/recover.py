@@ -60,7 +60,7 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
     begun = _marked(project, chain.run)
     broken |= begun - {ALL}
     rewound = ALL in begun
-    down = not rewound and reboot.went_down(project, state.updated)
+    down = not rewound and reboot.went_down(project, project.run_dir(chain.run), state.updated)
     for name, space in state.spaces.items():
         if down and name not in broken:
             workspaces.heal(name, space.commit)
@@ -115,6 +115,7 @@ def settle(project: Project, chain: Chain, workspaces: Workspaces, found: Recove
     if ALL in _marked(project, chain.run):
         workspaces.drop_unknown(chain.state.spaces)
     live.forget(project.run_dir(chain.run))
+    reboot.note(project.run_dir(chain.run))
     unmark(project, chain.run)
 
 

@@ -19,7 +19,7 @@ from smithers_git.core.state import State
 from smithers_git.edge.index import RunRow
 from smithers_git.edge.lock import FileLock
 from smithers_git.errors import SmithersError
-from smithers_git.service import children, detach, disk, notify, runs, triggers
+from smithers_git.service import children, detach, disk, notify, reboot, runs, triggers
 from smithers_git.service.detach import Detached
 from smithers_git.service.frames import Chain, walk
 from smithers_git.service.preview import preview
@@ -247,8 +247,8 @@ def _reason(project: Project, chain: Chain, seen: Seen, now: float) -> str | Non
 
 def _went_down(project: Project, state: State) -> bool:
     """Whether the engine was ended by a shutdown: by SIGTERM, and the machine has been started since."""
-    booted = project.clock.now() - project.clock.monotonic()
-    return state.updated < booted and any("SIGTERM" in (node.error or "") for node in state.nodes.values())
+    ended = any("SIGTERM" in (node.error or "") for node in state.nodes.values())
+    return ended and reboot.went_down(project, project.run_dir(state.run), state.updated)
 
 
 # -- starting

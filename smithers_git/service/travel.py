@@ -11,7 +11,7 @@ from smithers_git.core.plan import Plan, dependents
 from smithers_git.core.state import State
 from smithers_git.errors import RunRefused, UsageError
 from smithers_git.names import TaskKey, branch_ref, check_run_id, parse_key, rewound_ref
-from smithers_git.service import archive, disk, recover, source
+from smithers_git.service import archive, disk, reboot, recover, source
 from smithers_git.service.drive import busy, owning
 from smithers_git.service.frames import Chain, Frame, source_files, walk
 from smithers_git.service.project import Project
@@ -73,6 +73,7 @@ def rewind(project: Project, run: str, number: int) -> Rewound:
         recover.mark(project, run, [recover.ALL])
         chain.rewind(target.commit)
         restored = _put_back(chain, workspaces)
+        reboot.note(project.run_dir(run))
         recover.unmark(project, run)
         project.index.record(chain.state, target.commit)
         return Rewound(run, number, target.commit, kept, left, restored)

@@ -24,6 +24,7 @@ from kit.starter import Forked
 
 from smithers_git.clock import SystemClock
 from smithers_git.core import events as ev
+from smithers_git.edge import boot
 from smithers_git.edge.lock import FileLock, is_held
 from smithers_git.service import launch, triggers
 from smithers_git.service.launch import Request
@@ -255,7 +256,8 @@ def test_what_a_shutdown_stopped_goes_on_behind_it(
         engine.process.send_signal(signal.SIGTERM)
         assert engine.end() == 143
     assert smithers.json("supervise", "--dry-run")["started"] == [], "it may have been a person"
-    monkeypatch.setattr(SystemClock, "monotonic", lambda _self: 0.0)  # the machine has been started just now
+    now = boot.Boot("another", time.time())
+    monkeypatch.setattr(boot, "current", lambda: now)
 
     assert smithers.json("supervise", "--dry-run")["started"][0]["why"] == "long can start"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kit import repos, runs
 from kit.runs import Smithers
 
+from smithers_git.clock import SystemClock
 from smithers_git.edge import boot
 from smithers_git.edge.boot import Boot
 from smithers_git.service import live
@@ -23,8 +25,11 @@ def smithers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return Smithers(repo, capsys)
 
 
-def start_machine(patch: pytest.MonkeyPatch, name: str) -> None:
-    patch.setattr(boot, "current", lambda: Boot(name, time.time() + 60))
+ABC = '    return Sequence(Task("a", run="echo a > a; echo b > b"), Approval("ok"), Task("c", run="cat a b > c"))\n'
+
+
+def start_machine(patch: pytest.MonkeyPatch, name: str, ahead: float = 60) -> None:
+    patch.setattr(boot, "current", lambda: Boot(name, time.time() + ahead))
 
 
 def test_a_repository_that_smithers_never_touched_stays_so(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +41,7 @@ def test_a_repository_that_smithers_never_touched_stays_so(smithers: Smithers, m
 def test_it_is_looked_once_for_each_start(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
     run = smithers.up(body='    return Task("a", value=1)\n')
     index, note = (smithers.repo / ".git" / "smithers" / name for name in ("index.sqlite", "boot"))
-    assert not note.exists(), "nothing was there before this start"
+    assert note.read_text() == boot.current().id
     for name in ("second", "third"):
         start_machine(monkeypatch, name)
         index.write_bytes(bytes(4096))  # torn in a way that SQLite takes for an empty database
@@ -47,20 +52,73 @@ def test_it_is_looked_once_for_each_start(smithers: Smithers, monkeypatch: pytes
         assert index.stat().st_ino == before
 
 
+def jump(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """The clock on the wall goes on by so much, the machine does not: a laptop sleeps, a virtual one is stopped."""
+    patch.setattr(SystemClock, "now", lambda _self: time.time() + seconds)
+    boot.current.cache_clear()
+
+
+@pytest.fixture
+def _forgets_the_jump(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context():
+        yield
+    boot.current.cache_clear()
+
+
+@pytest.mark.usefixtures("_forgets_the_jump")
+def test_a_clock_that_jumps_ahead_is_no_start_of_the_machine(
+    smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smithers.up(body='    return Task("a", value=1)\n')
+    lock = smithers.repo / ".git/index.lock"
+    lock.touch()  # a `git commit -a` with its editor open
+
+    jump(monkeypatch, 2 * time.monotonic() + 86_400)
+    smithers("ps")
+
+    assert lock.exists()
+
+
+@pytest.mark.usefixtures("_forgets_the_jump")
+def test_what_a_person_emptied_or_removed_while_the_machine_slept_stays_so(
+    smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = smithers.up(body=ABC, code=3)
+    space = Project.open(smithers.repo).workspaces(run).path("main")
+    (space / "a").write_text("", "utf-8")
+    (space / "b").unlink()
+
+    jump(monkeypatch, 2 * time.monotonic() + 86_400)
+    smithers("up", "--resume", run, code=3)
+
+    assert (space / "a").read_text("utf-8") == ""
+    assert not (space / "b").exists()
+    assert repos.git(smithers.repo, "ls-tree", "--name-only", f"smithers/{run}/main", "a", "b") == "a"
+
+
+def test_a_decision_before_the_resume_does_not_hide_that_the_machine_was_started(
+    smithers: Smithers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = smithers.up(body=ABC, code=3)
+    (Project.open(smithers.repo).workspaces(run).path("main") / "a").write_text("", "utf-8")
+
+    start_machine(monkeypatch, "second")
+    smithers("pause", run)
+    smithers("up", "--resume", run, code=3)
+
+    assert repos.git(smithers.repo, "show", f"smithers/{run}/main:a") == "a"
+
+
 def test_a_person_may_work_in_a_workspace_before_a_resume_and_what_was_emptied_comes_back(
     smithers: Smithers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = (
-        '    return Sequence(Task("a", run="echo a > a; echo b > b"), Approval("ok"), Task("c", run="cat a b > c"))\n'
-    )
-    run = smithers.up(body=body, code=3)
+    run = smithers.up(body=ABC, code=3)
     project = Project.open(smithers.repo)
     space = project.workspaces(run).path("main")
     (space / "a").write_text("", "utf-8")
     (space / "b").write_text("mine\n", "utf-8")
-    with monkeypatch.context() as patch:
-        patch.setattr("smithers_git.clock.SystemClock.monotonic", lambda _self: -60.0)
-        smithers("up", "--resume", run, code=3)
+    start_machine(monkeypatch, "second")
+    smithers("up", "--resume", run, code=3)
     smithers("approve", run, "--no-resume")
     smithers("up", "--resume", run)
     assert (space / "c").read_text("utf-8") == "a\nmine\n"

@@ -8,6 +8,7 @@ itself whether it happened.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import smithers_git
@@ -45,6 +46,7 @@ def land(project: Project, ledger: Ledger, merger: Merger, begun: ev.LandingBegu
         raise GitError(
             f"landing {entry.name} would lose its change of {lost[0]}", hint="this is a bug of smithers: report it"
         )
+    reboot.note(_local(project, ledger))
     ledger.add(begun, project.clock.now())
     ledger.commit()
     title = f"smithers: landed {entry.name}"
@@ -54,6 +56,10 @@ def land(project: Project, ledger: Ledger, merger: Merger, begun: ev.LandingBegu
         ledger.add(ev.LandingVoid(entry=entry.id, reason="the target was moved by somebody else"), project.clock.now())
         ledger.commit()
         raise
+
+
+def _local(project: Project, ledger: Ledger) -> Path:
+    return project.state_dir / "landing" / ledger.target.removeprefix("refs/heads/")
 
 
 def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None:
@@ -67,7 +73,7 @@ def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None
         ledger.add(ev.LandingVoid(entry=begun.entry, reason="the target does not hold it"), now)
         ledger.commit()
         return
-    down = reboot.went_down(project, ledger.state.begun)
+    down = reboot.went_down(project, _local(project, ledger), ledger.state.begun)
     site = project.site(ledger.target)
     for text in site.follow(begun.before, begun.commit, moved=tip == begun.commit, down=down):
         note(text)

@@ -69,7 +69,7 @@ def play(seed: int, folder: Path, scenario: Scenario | None = None) -> Played:
 def _empty(folder: Path) -> Path:
     """The folder for local state: with the room that is kept on a disk, and nothing of the seed before."""
     for place in folder.iterdir():
-        if place.name != "reserve":
+        if place.is_dir() and place.name != "reserve":
             shutil.rmtree(place)
     for part in disk.RESERVE:
         kept = folder / "reserve" / part
