@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WHEEL := $(VENV)/.wheel
 SOURCES := $(shell find smithers_git commands agents packs hooks skills -type f -not -name '*.pyc' 2>/dev/null)
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
+CORES := $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
+WORKERS = $(CORES)
+# Tests wait for processes. With two workers more than cores these are busy: 5,350 tests took 733 s of CPU in 379 s.
+unit explore: WORKERS = $(shell echo $$(($(CORES) + 2)))
 
 # Repositories that tests make and remove belong in memory: a disk without a journal was 25 times slower for it.
 SCRATCH ?= $(shell if [ -d /dev/shm ] && [ -w /dev/shm ]; then echo /dev/shm; else echo $${TMPDIR:-/tmp}; fi)
