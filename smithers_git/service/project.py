@@ -12,6 +12,7 @@ from threading import Condition, Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from smithers_git.clock import Clock, SystemClock
+from smithers_git.edge import user_state
 from smithers_git.edge.git.repository import Repository, discover
 from smithers_git.edge.index import Index
 from smithers_git.edge.lock import FileLock, is_held
@@ -76,8 +77,7 @@ class Project:
     @property
     def user_state(self) -> Path:
         """Local state of the user that all repositories share: `$XDG_STATE_HOME/smithers`."""
-        home = self.environ.get("XDG_STATE_HOME", "")
-        return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "smithers"
+        return user_state.folder(self.environ)
 
     @cached_property
     def objects(self) -> Objects:

@@ -14,7 +14,7 @@ from pathlib import Path
 from smithers_git.core import amounts
 from smithers_git.core.redact import Redactor, secrets_of
 from smithers_git.core.settings import PortSettings, WorktreeSettings
-from smithers_git.edge import process
+from smithers_git.edge import process, user_state
 from smithers_git.edge.git import changes, worktree
 from smithers_git.edge.git.checkout import Checkout
 from smithers_git.edge.git.command import storage_errors
@@ -36,11 +36,6 @@ _READY = "smithers-ready"
 _LOG = "smithers-{}.log"
 _TAIL = 4000  # bytes of a failed command's output that the error shows
 _LIMIT = 3600.0  # seconds; an hour for a cold build, and an end for a command that waits for input
-
-
-def _state_home() -> Path:
-    home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "smithers"
 
 
 def _redactor_of(environ: Mapping[str, str]) -> Redactor:
@@ -79,7 +74,7 @@ class Workspaces:
         self.repo = repo
         self.run = run
         self.settings = making.settings
-        self.ports = Registry(_state_home(), making.ports)
+        self.ports = Registry(user_state.folder(os.environ), making.ports)
         self._redactor = making.redactor
         self._max_file = making.max_file
 
@@ -90,7 +85,7 @@ class Workspaces:
     @property
     def root(self) -> Path:
         """Folder of all workspaces of this repository."""
-        base = _state_home() / "worktrees"
+        base = user_state.folder(os.environ) / "worktrees"
         if self.settings.root:
             base = self.main.path / Path(self.settings.root).expanduser()
         common = self.repo.common_dir.resolve()

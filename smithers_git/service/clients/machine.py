@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from smithers_git.core.clients import CLIENTS, Client, ServerFile, place
+from smithers_git.edge import user_state
 from smithers_git.errors import UsageError
 
 NAMES: Final = tuple(client.name for client in CLIENTS)
@@ -34,8 +35,7 @@ class Machine:
     @property
     def state(self) -> Path:
         """Where it is kept what was put into which file."""
-        own = self.environ.get("XDG_STATE_HOME", "")
-        return (Path(own) if own.startswith("/") else self.home / ".local" / "state") / "smithers"
+        return user_state.folder(self.environ)
 
     def path(self, written: str) -> Path:
         """A place of the table: of the project when one is meant, else of the user."""
