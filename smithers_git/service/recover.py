@@ -62,10 +62,10 @@ def examine(project: Project, chain: Chain, workspaces: Workspaces) -> Recovery:
     rewound = ALL in begun
     down = not rewound and reboot.went_down(project, project.run_dir(chain.run), state.updated)
     for name, space in state.spaces.items():
-        if down and name not in broken:
-            workspaces.heal(name, space.commit)
-        # None: another machine, or a cleaned one. It is made again from its commit when a task needs it.
         left = workspaces.left_at(name, space.commit)
+        if down and name not in broken:
+            workspaces.heal(name, left or space.commit)
+        # None: another machine, or a cleaned one. It is made again from its commit when a task needs it.
         saved = workspaces.keep(name, space.branch, left or space.commit, "found at a resume")
         if saved is None:
             continue

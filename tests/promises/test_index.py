@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kit.repos import git
 
 from smithers_git import cli
 from smithers_git.core import events as ev
+from smithers_git.edge import boot
 from smithers_git.edge.index import VERSION
 
 pytestmark = pytest.mark.usefixtures("warm_reapers")
@@ -262,11 +264,15 @@ def test_a_run_survives_that_its_base_was_amended_away_and_collected(
     proofs.sound(repo)
 
 
-@pytest.mark.parametrize("edited", [False, True])
+def _saved(repo: Path, run: str) -> list[ev.SpaceSaved]:
+    return [event for event in kit.events(repo, run) if isinstance(event, ev.SpaceSaved)]
+
+
+@pytest.mark.parametrize(("edited", "started"), [(False, False), (True, False), (False, True), (True, True)])
 def test_a_run_that_went_on_elsewhere_and_was_fetched_does_not_lose_what_was_done_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], edited: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], edited: bool, started: bool
 ) -> None:
-    """The workspace here is behind: nobody here has deleted what it lacks."""
+    """The workspace here is behind: nobody here has deleted what it lacks, and no power loss has taken it."""
     repo, clone = runs.make_repo(tmp_path / "repo"), tmp_path / "clone"
     body = "".join(f'Task("t{n}", run="echo {n} > {n}.txt"), Approval("ship-{n}"), ' for n in range(3))
     monkeypatch.chdir(repo)
@@ -280,13 +286,16 @@ def test_a_run_that_went_on_elsewhere_and_was_fetched_does_not_lose_what_was_don
     ref = f"refs/smithers/runs/{run}"
     git(repo, "fetch", "-q", str(clone), f"{ref}:{ref}")
     monkeypatch.chdir(repo)
+    if started:
+        monkeypatch.setattr(boot, "current", lambda: boot.Boot("another", time.time()))
     if edited:
         repos.write(proofs.space_path(repo, run), {"mine.txt": "by hand\n"})
         here("up", "--resume", run, code=3)
-        kept = [event.commit for event in kit.events(repo, run) if isinstance(event, ev.SpaceSaved)]
-        assert git(repo, "show", f"{kept[-1]}:mine.txt") == "by hand"
+        assert git(repo, "show", f"{_saved(repo, run)[-1].commit}:mine.txt") == "by hand"
     here("approve", run, "--no-resume")
     here("up", "--resume", run, code=3)
+    saved = [git(repo, "show", "--format=", "--name-only", one.commit) for one in _saved(repo, run)]
+    assert saved == (["mine.txt"] if edited else [])
     proofs.files_are_the_frames(repo, run)
     code = proofs.tree(repo, f"{ref}:code/main")
     assert {name: code[name][1] for name in code if name[0].isdigit()} == {f"{n}.txt": b"%d\n" % n for n in range(3)}
