@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from smithers_git.edge.git import loose, ref_file
+from smithers_git.edge.git import collection, loose, ref_file
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.durable import flush, flush_all
 from smithers_git.edge.git.loose import Loose
@@ -264,10 +264,13 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
         if not hold(fd, path):
             return  # its owner lives
         records = list(read(path.read_bytes()))
+        before = collection.look(common_dir)
         if records:
             _settle_objects(common_dir, records)
         for name, commit in {record.ref: record.commit for record in records}.items():
             ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs))
+        if records and collection.disturbed(common_dir, before):
+            _settle_objects(common_dir, records)  # the refs hold them now
         path.unlink(missing_ok=True)
         flush(path.parent)
     finally:

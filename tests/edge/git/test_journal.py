@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit.perms import python_bound_by_modes
 from kit.repos import git
 
-from smithers_git.edge.git import journal, loose
+from smithers_git.edge.git import journal, loose, ref_file
 from smithers_git.edge.git.entries import BLOB, TREE, Entry
 from smithers_git.edge.git.journaled import Journaled
 from smithers_git.edge.git.objects import Objects
@@ -314,6 +315,24 @@ def test_a_gc_that_throws_away_a_fresh_frame_harms_nobody(writer):
     writer.frame()
     writer.objects.last().settle()
     whole(writer.repo, writer.acked[-1])
+
+
+def test_a_gc_between_the_objects_and_the_ref_of_a_dead_engine_takes_nothing(writer, monkeypatch):
+    """It was killed with the lock of the ref, which whoever comes next waits for, seconds behind the objects."""
+    writer.frame()
+    tip = writer.frame()
+    writer.die()
+    git(writer.repo, "update-ref", REF, writer.acked[1])
+    settle = ref_file.settle
+
+    def late(*args: Any) -> None:
+        git(writer.repo, "gc", "-q", "--prune=now")
+        settle(*args)
+
+    monkeypatch.setattr(ref_file, "settle", late)
+    assert Objects(writer.common).ref(REF) == tip
+    assert writer.unsettled() == []
+    whole(writer.repo, tip)
 
 
 def test_packed_refs_are_gone_on_from(writer):
