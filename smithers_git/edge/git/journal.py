@@ -58,6 +58,8 @@ class Refs(Protocol):
 
     def ref(self, name: str) -> str | None: ...
 
+    def has(self, oid: str) -> bool: ...
+
     def is_ancestor(self, older: str, newer: str) -> bool: ...
 
 
@@ -267,6 +269,8 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
         before = collection.look(common_dir)
         if records:
             _settle_objects(common_dir, records)
+            if _is_lost(common_dir, records[-1], refs):
+                records.pop()
         for name, commit in {record.ref: record.commit for record in records}.items():
             ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs))
         if records and collection.disturbed(common_dir, before):
@@ -275,6 +279,27 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
         flush(path.parent)
     finally:
         os.close(fd)
+
+
+def _is_lost(common_dir: Path, record: Record, refs: Refs) -> bool:
+    """Whether a large object of the last frame, which went the ordinary way, was taken before a ref held it.
+
+    Its engine died before it moved the ref: nobody has seen that frame. Of one before it the engine made sure.
+    """
+    if _at(common_dir, record.ref, refs) == record.commit:
+        return False
+    trees = (one.data for one in record.objects if one.kind == "tree")
+    return not all(refs.has(oid) for tree in trees for oid in _named(tree))
+
+
+def _named(tree: bytes) -> Iterator[str]:
+    """The ids of what a tree holds, submodules left out: their commits are elsewhere."""
+    at = 0
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        if not tree.startswith(b"160000 ", at):
+            yield tree[end + 1 : end + 21].hex()
+        at = end + 21
 
 
 @storage_errors
@@ -296,12 +321,20 @@ def _goal(common_dir: Path, name: str, commit: str, refs: Refs) -> Callable[[], 
     return choose
 
 
+def _at(common_dir: Path, name: str, refs: Refs) -> str | None:
+    """Where the ref is; None when it is lost or damaged."""
+    try:
+        return ref_file.read(common_dir, name) or refs.ref(name)
+    except (GitError, KeyError, ValueError):
+        return None
+
+
 def _stands_before(common_dir: Path, name: str, commit: str, refs: Refs) -> bool:
     """Whether the ref is lost, damaged, or at an earlier commit than the last that was acknowledged."""
+    found = _at(common_dir, name, refs)
     try:
-        found = ref_file.read(common_dir, name) or refs.ref(name)
         return found is None or (found != commit and refs.is_ancestor(found, commit))
-    except (GitError, KeyError, ValueError):
+    except GitError:
         return True
 
 

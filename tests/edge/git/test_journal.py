@@ -335,6 +335,27 @@ def test_a_gc_between_the_objects_and_the_ref_of_a_dead_engine_takes_nothing(wri
     whole(writer.repo, tip)
 
 
+def test_a_frame_that_nobody_has_seen_does_not_come_to_be_without_its_large_object(writer):
+    """That one is not in the journal, and a gc took it before any ref held it."""
+    writer.frame()
+    tip = writer.frame()
+    writer.frame(size=100_000)
+    writer.die()
+    git(writer.repo, "update-ref", REF, tip)
+    git(writer.repo, "gc", "-q", "--prune=now")
+    assert Objects(writer.common).ref(REF) == tip
+    assert writer.unsettled() == []
+    whole(writer.repo, tip)
+
+
+def test_a_frame_whose_ref_a_power_loss_filled_with_zeros_is_found_again(writer):
+    tip = writer.frame()
+    writer.die()
+    (writer.common / REF).write_bytes(bytes(41))
+    assert Objects(writer.common).ref(REF) == tip
+    whole(writer.repo, tip)
+
+
 def test_packed_refs_are_gone_on_from(writer):
     writer.frame()
     for _ in range(3):
