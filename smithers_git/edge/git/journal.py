@@ -269,7 +269,7 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
         before = collection.look(common_dir)
         if records:
             _settle_objects(common_dir, records)
-            if _is_lost(common_dir, records[-1], refs):
+            if _is_lost(common_dir, records, refs):
                 records.pop()
         for name, commit in {record.ref: record.commit for record in records}.items():
             ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs))
@@ -281,15 +281,18 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
         os.close(fd)
 
 
-def _is_lost(common_dir: Path, record: Record, refs: Refs) -> bool:
+def _is_lost(common_dir: Path, records: list[Record], refs: Refs) -> bool:
     """Whether a large object of the last frame, which went the ordinary way, was taken before a ref held it.
 
-    Its engine died before it moved the ref: nobody has seen that frame. Of one before it the engine made sure.
+    Its engine died before it moved the ref: nobody has seen that frame. Of one before it the engine made sure. What the
+    journal has does not count: a gc may have taken that just now, and it is written again.
     """
-    if _at(common_dir, record.ref, refs) == record.commit:
+    last = records[-1]
+    if _at(common_dir, last.ref, refs) == last.commit:
         return False
-    trees = (one.data for one in record.objects if one.kind == "tree")
-    return not all(refs.has(oid) for tree in trees for oid in _named(tree))
+    noted = {one.oid for record in records for one in record.objects}
+    named = {oid for one in last.objects if one.kind == "tree" for oid in _named(one.data)}
+    return not all(map(refs.has, named - noted))
 
 
 def _named(tree: bytes) -> Iterator[str]:

@@ -244,8 +244,12 @@ def test_what_was_taken_back_on_purpose_stays_taken_back(writer):
 # -- kills
 
 
-def deeds(monkeypatch: pytest.MonkeyPatch, kill_at: int) -> Callable[[], int]:
-    """Have the process die before its deed number `kill_at`; returns what tells how many there were."""
+def die() -> None:
+    raise Died
+
+
+def deeds(monkeypatch: pytest.MonkeyPatch, at: int, happens: Callable[[], None] = die) -> Callable[[], int]:
+    """Have something happen, the death of the process, before its deed number `at`; tells how many there were."""
     count = 0
 
     def wrap(name: str) -> None:
@@ -256,8 +260,8 @@ def deeds(monkeypatch: pytest.MonkeyPatch, kill_at: int) -> Callable[[], int]:
             if name == "open" and not int(str(args[1])) & os.O_CREAT:
                 return real(*args, **named)
             count += 1
-            if count > kill_at:
-                raise Died
+            if count == at + 1:
+                happens()
             return real(*args, **named)
 
         monkeypatch.setattr(os, name, deed)
@@ -333,6 +337,34 @@ def test_a_gc_between_the_objects_and_the_ref_of_a_dead_engine_takes_nothing(wri
     assert Objects(writer.common).ref(REF) == tip
     assert writer.unsettled() == []
     whole(writer.repo, tip)
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["the ref was moved", "it was not"])
+def test_a_gc_before_any_deed_of_whoever_settles_a_dead_engines_journal_takes_nothing(
+    repo, tmp_path, monkeypatch, moved
+):
+    first = Writer(repo)
+    first.frame()
+    tip = first.frame()
+    first.die()
+    if not moved:
+        git(repo, "update-ref", REF, first.acked[1])
+    at = over = 0
+    while not over:
+        place = tmp_path / f"g{at}"
+        shutil.copytree(repo, place)
+
+        def collect(place: Path = place) -> None:
+            subprocess.run(["git", "gc", "-q", "--prune=now"], cwd=place, capture_output=True)  # a ref may be locked
+
+        with monkeypatch.context() as patch:
+            done = deeds(patch, at, collect)
+            assert Objects(place / ".git").ref(REF) == tip
+            over = done() <= at
+        whole(place, tip)
+        assert not list((place / ".git/smithers/journal").iterdir())
+        at += 1
+    assert at > 10
 
 
 def test_a_frame_that_nobody_has_seen_does_not_come_to_be_without_its_large_object(writer):
