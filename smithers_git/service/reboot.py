@@ -85,6 +85,5 @@ def went_down(project: Project, place: Path, moment: float) -> bool:
     than the start and say nothing of the files.
     """
     now, known = boot.current(), _known(place)
-    if known is None or not now.exact:
-        return known != now.id and moment < project.clock.now() - project.clock.monotonic()
-    return known != now.id
+    certain = known is not None and now.exact
+    return known != now.id and (certain or moment < project.clock.now() - project.clock.monotonic())

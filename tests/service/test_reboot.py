@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,8 @@ def smithers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 ABC = '    return Sequence(Task("a", run="echo a > a; echo b > b"), Approval("ok"), Task("c", run="cat a b > c"))\n'
 
 
-def start_machine(patch: pytest.MonkeyPatch, name: str, ahead: float = 60) -> None:
-    patch.setattr(boot, "current", lambda: Boot(name, time.time() + ahead))
+def start_machine(patch: pytest.MonkeyPatch, name: str) -> None:
+    patch.setattr(boot, "current", lambda: Boot(name, time.time() + 60))
 
 
 def test_a_repository_that_smithers_never_touched_stays_so(smithers: Smithers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,17 +54,9 @@ def test_it_is_looked_once_for_each_start(smithers: Smithers, monkeypatch: pytes
 def jump(patch: pytest.MonkeyPatch, seconds: float) -> None:
     """The clock on the wall goes on by so much, the machine does not: a laptop sleeps, a virtual one is stopped."""
     patch.setattr(SystemClock, "now", lambda _self: time.time() + seconds)
-    boot.current.cache_clear()
+    patch.setattr(boot, "current", boot.current.__wrapped__)
 
 
-@pytest.fixture
-def _forgets_the_jump(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context():
-        yield
-    boot.current.cache_clear()
-
-
-@pytest.mark.usefixtures("_forgets_the_jump")
 def test_a_clock_that_jumps_ahead_is_no_start_of_the_machine(
     smithers: Smithers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +70,6 @@ def test_a_clock_that_jumps_ahead_is_no_start_of_the_machine(
     assert lock.exists()
 
 
-@pytest.mark.usefixtures("_forgets_the_jump")
 def test_what_a_person_emptied_or_removed_while_the_machine_slept_stays_so(
     smithers: Smithers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

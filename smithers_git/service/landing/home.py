@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import smithers_git
 from smithers_git.core import codec, commit_message, receipt
@@ -59,7 +60,8 @@ def land(project: Project, ledger: Ledger, merger: Merger, begun: ev.LandingBegu
 
 
 def _local(project: Project, ledger: Ledger) -> Path:
-    return project.state_dir / "landing" / ledger.target.removeprefix("refs/heads/")
+    # Quoted: a branch may lie where the note of another one did, `x/boot` behind `x`.
+    return project.state_dir / "landing" / quote(ledger.target, safe="")
 
 
 def settle(project: Project, ledger: Ledger, merger: Merger, note: Note) -> None:
