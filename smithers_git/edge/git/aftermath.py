@@ -144,7 +144,7 @@ def _folder(record: Path) -> Path | None:
 def _nobodys(record: Path) -> bool:
     """Whether it is a record of ours of which the folder is not known, or one that says nothing at all."""
     head, locked = _text(record / "HEAD"), _text(record / "locked")
-    return head.startswith(f"ref: {BRANCHES}") or locked.startswith(OURS) or not (head or locked)
+    return head.startswith(f"ref: {BRANCHES}") or locked.startswith(OURS) or not (_headed(head) or locked)
 
 
 def _mend(record: Path, folder: Path, name: str, common_dir: Path) -> bool:

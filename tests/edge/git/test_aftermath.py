@@ -89,17 +89,24 @@ def test_a_torn_record_of_a_workspace_is_made_whole(place: Repository, space: Pa
     assert git(space, "status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [(b"", b""), (b"0" * 40 + b"\n", bytes(46))],
+    ids=["nothing", "the first HEAD of a `git worktree add`, and zeros"],
+)
 def test_a_workspace_of_which_nothing_is_known_any_more_is_set_aside_whole(
-    place: Repository, space: Path, tmp_path: Path
+    place: Repository, space: Path, tmp_path: Path, head: bytes, rest: bytes
 ) -> None:
     record = place.common_dir / "worktrees" / "main"
-    for path in (record / "gitdir", record / "commondir", record / "HEAD", record / "locked", space / ".git"):
-        tear(path)
+    for path in (record / "gitdir", record / "commondir", record / "locked", space / ".git"):
+        tear(path, rest)
+    tear(record / "HEAD", head)
     (shelf,) = aftermath.mend_records(place.common_dir, tmp_path / "root", SINCE)
     assert (shelf / "src/app.py").read_bytes() == repos.FILES["src/app.py"].encode()  # type: ignore[union-attr]
-    head = git(place.worktree, "rev-parse", "HEAD")
-    restore(worktree.add(place, space, BRANCH, head), BRANCH, head)
+    commit = git(place.worktree, "rev-parse", "HEAD")
+    restore(worktree.add(place, space, BRANCH, commit), BRANCH, commit)
     assert (space / "src/app.py").exists()
+    git(place.worktree, "log", "--oneline", "--all")
 
 
 def test_a_workspace_without_its_link_and_its_record_is_set_aside_too(
