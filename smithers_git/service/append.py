@@ -20,6 +20,15 @@ def append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Eve
     When another process writes first, the state is read again and `decide` is asked again, so that it always judges
     what really stands. Raises RefMoved after many losses in a row, and whatever `decide` raises.
     """
+    turn = project.turn(run)
+    turn.try_acquire()  # else another one has it for long, say to sign: then as if there were none
+    try:
+        return _append(project, run, decide, signed=signed)
+    finally:
+        turn.release()
+
+
+def _append(project: Project, run: str, decide: Callable[[Chain], Sequence[ev.Event]], *, signed: bool) -> Chain:
     chain = project.chain(run)
     signer = project.signer() if signed else None
     for attempt in range(_TRIES):

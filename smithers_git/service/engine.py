@@ -26,10 +26,10 @@ from smithers_git.service.crew import SHORT, Flight
 from smithers_git.service.dispatch import Dispatcher
 from smithers_git.service.frames import Chain
 from smithers_git.service.job import Job, Result
-from smithers_git.service.notify import Announcer
 from smithers_git.service.packing import Packer
 from smithers_git.service.perform import Performer, constant
 from smithers_git.service.project import Project
+from smithers_git.service.publisher import Publisher
 from smithers_git.service.render import Renderer
 from smithers_git.service.source import Source
 from smithers_git.service.watcher import Watcher
@@ -38,9 +38,6 @@ POLL: Final = 0.1
 """Seconds between two looks at the ref while tasks run: what another process decides arrives within it."""
 FAR: Final = 30.0
 """Seconds. For what is further away than this no process waits: the run is a row, and whoever looks then goes on."""
-
-_INDEX_PAUSE: Final = 0.05
-"""Seconds between two rows of the index while steps end faster than that: a row costs a tenth of a step."""
 
 _MOST_FACTS: Final = 500
 """Facts in one frame. A loop whose every task is skipped makes nothing else, and must not fill the memory."""
@@ -61,7 +58,7 @@ class Engine:
         self.packer = Packer(project, chain, watcher.noted)
         self.purse = Purse(project)
         self.admission = Admission(project, chain, watcher.noted)
-        self.announcer = Announcer(project, watcher.noted)
+        self.publisher = Publisher(project, chain, watcher)
         self._owned = owned
         self._flying: dict[TaskKey, Flight] = {}
         self._crew = project.crew()
@@ -78,12 +75,8 @@ class Engine:
 
     def run(self) -> None:
         """Go on until the run is over, waits for something outside, is paused, or was interrupted."""
-        self.chain.index_pause = _INDEX_PAUSE
-        try:
-            self._run()
-        finally:
-            self.chain.index_pause = 0.0
-            self.chain.index_now()
+        self._run()
+        self.publisher.show()
 
     def _run(self) -> None:
         while True:
@@ -293,9 +286,10 @@ class Engine:
             self._told.append(held)
 
     def _commit(self) -> None:
-        if self.chain.commit() is None:
+        told = tuple(self._told)
+        if not self.publisher.commit(told):
             return
-        told, self._told = tuple(self._told), []
+        self._told = []
         done = {(e.node, e.iteration, e.attempt) for e in told if isinstance(e, outcome.ENDED)}
         ended = [r for r in self._landed if (*r.job.key, r.job.attempt) in done]
         for result in ended:
@@ -307,8 +301,7 @@ class Engine:
             recover.unmark(self.project, self.chain.run)
         for text in self.purse.unpriced(self.chain.state, told):
             self.watcher.noted(text)
-        self.watcher.recorded(self.chain.state, told, self.chain.state.updated)
-        self.announcer.recorded(self.chain.run, told, self.chain.state.updated)
+        self.publisher.look()
         self.packer.look()
 
     def _reload(self) -> None:
@@ -328,9 +321,9 @@ class Engine:
         clock = self.project.clock
         while not self._stop:
             pause = POLL if wake_at is None else max(0.0, min(POLL, wake_at - clock.now()))
-            if self._take(pause if self.chain.is_indexed else min(pause, _INDEX_PAUSE)):
+            self.publisher.show()
+            if self._take(pause):
                 return True
-            self.chain.index_now()
             if self.chain.moved():
                 self._reload()
                 return True
@@ -358,6 +351,7 @@ class Engine:
             self.watcher.noted(f"{self._stop}: ending what runs and keeping its files; once more to leave at once")
         for flight in self._flying.values():
             flight.cancel.set()
+        self.publisher.show()
         while self._flying:
             self._take(None)
         told = ev.LOST if reason == ev.LOST else f"the engine was told to stop ({reason})"

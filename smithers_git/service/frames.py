@@ -105,12 +105,8 @@ class Chain:
         self._files: dict[str, bytes] = {}
         self._dropped: list[str] = []
         self._values: OrderedDict[str, Any] = OrderedDict()
-        self.index_pause = 0.0
-        """Seconds between two rows of the index. Whoever sets it calls `index_now` when nothing more comes; a row that
-        is behind its ref is made anew by whoever reads it, so what it costs is only that."""
-        self._indexed = 0.0
-        self.is_indexed = True
-        """Whether the index reflects the newest frame, as far as this process knows."""
+        self._shown = True
+        """Whether others see the newest frame, and the index reflects it."""
         self._known: list[Known] = []
 
     @classmethod
@@ -232,10 +228,12 @@ class Chain:
     def pending(self) -> bool:
         return bool(self._pending)
 
-    def commit(self, write: Write | None = None) -> str | None:
+    def commit(self, write: Write | None = None, *, late: bool = False) -> str | None:
         """Write what was added as one frame, publish it, index it; returns its commit, None when nothing was added.
 
-        `write` makes the commit object in place of smithers itself, say with the user's signature.
+        Args:
+            write: makes the commit object in place of smithers itself, say with the user's signature.
+            late: the frame is as safe, and others may see it only behind `show`.
 
         Raises RefMoved when another process wrote a frame first, StorageError when the disk refuses. After either,
         what was added is not in the run: `reload` before going on.
@@ -244,32 +242,36 @@ class Chain:
             return None
         frame = FrameData(self.run, self.state.number + 1, self._at, self.owner, tuple(self._pending))
         commit = self._write(frame, write or self.objects.write_commit)
-        self._publish(commit)
+        self._publish(commit, late)
         self.tip, self.state.number = commit, frame.number
         self._pending, self._files, self._dropped = [], {}, []
         self._known += cache_rows(commit, frame)
-        self.is_indexed = False
-        if self._known or abs(frame.time - self._indexed) >= self.index_pause:
-            self.index_now()
+        self._shown = False
+        if not late:
+            self.show()
         return commit
 
-    def index_now(self) -> None:
-        """Have the index reflect the newest frame, if it does not yet."""
-        if self.index is None or self.is_indexed or self._pending or self.tip is None:
+    def show(self) -> None:
+        """Have others see the newest frame, and the index reflect it, if they do not yet; raises as `commit` does."""
+        if self._shown:
             return
-        self.index.record(self.state, self.tip, self._known)
-        self._known, self._indexed, self.is_indexed = [], self._at, True
+        self.objects.publish()
+        if self._pending or self.tip is None:
+            return
+        if self.index is not None:
+            self.index.record(self.state, self.tip, self._known)
+        self._known, self._shown = [], True
 
     def rewind(self, commit: str) -> None:
         """Put the run back to an earlier frame of its own; raises as `commit` does."""
         self._publish(commit)
         self.reload()
 
-    def _publish(self, commit: str) -> None:
+    def _publish(self, commit: str, late: bool = False) -> None:
         if self._published is None and self.tip is not None:
             archive.bring_back(self.objects, self.run)
             self._published = self.tip
-        self.objects.advance(self.ref, self._published, commit)
+        self.objects.advance(self.ref, self._published, commit, late=late)
         self._published = commit
 
     def _write(self, frame: FrameData, write: Write) -> str:

@@ -51,15 +51,16 @@ class Packer:
         """At the end of a run: settle the journal, pack what is loose of ours, if it piles up, and wait for it."""
         if self._thread is not None:
             self._thread.join()
-        segment = self._journal.last() if self._journal is not None else None
-        if segment is not None:
+        settled = False
+        while (segment := self._journal.last() if self._journal is not None else None) is not None:
             self._settle(segment)
+            settled = True
         project = self._project
         written = list(self._written())
         if self._works and written and crowded(project.repository.common_dir):
             self._written().clear()
             self._pack(lambda common_dir: pack(common_dir, written))
-        if self._works and (written or segment is not None) and crowded(project.repository.common_dir):
+        if self._works and (written or settled) and crowded(project.repository.common_dir):
             refs = project.objects.refs("refs/")
             ours = {tip for name, tip in refs.items() if is_ours(name)}
             theirs = {tip for name, tip in refs.items() if name.startswith("refs/heads/")} - ours
@@ -69,9 +70,8 @@ class Packer:
         """Let go of the journal; what it still holds is settled by whoever opens the repository next."""
         if self._thread is not None:
             self._thread.join()
-        segment = self._journal.last() if self._journal is not None else None
-        if segment is not None:
-            segment.close()
+        if self._journal is not None:
+            self._journal.leave()
         self._chain.write_through(self._project.objects)
 
     def _written(self) -> list[str]:

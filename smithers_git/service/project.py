@@ -190,6 +190,19 @@ class Project:
         pid = self.lock(run).holder_here()
         return pid if pid is not None and process.is_stopped(pid) else None
 
+    def turn(self, run: str) -> FileLock:
+        """Held by who decides something of a run from outside: its engine lets them come in between two frames.
+
+        Without it they would be too late each time, where steps take no time.
+        """
+        return FileLock(self._turn_path(run))
+
+    def is_turn_taken(self, run: str) -> bool:
+        return is_held(self._turn_path(run))
+
+    def _turn_path(self, run: str) -> Path:
+        return self.state_dir / "locks" / "turn" / f"{run}.lock"
+
     def lock_path(self, run: str) -> Path:
         return self.state_dir / "locks" / f"{run}.lock"
 

@@ -149,7 +149,7 @@ class MemoryObjects:
         self._step("ref", prefix)
         return {name: oid for name, oid in sorted(self.store.refs.items()) if name.startswith(prefix)}
 
-    def advance(self, name: str, expected: str | None, new: str) -> None:
+    def advance(self, name: str, expected: str | None, new: str, *, late: bool = False) -> None:
         self._step("swap", name)
         if self.store.refs.get(name) != expected:
             raise RefMoved(f"{name} was moved by another process")
@@ -157,6 +157,9 @@ class MemoryObjects:
             raise GitError(f"{name} could not be moved", hint="run smithers doctor")
         self.store.refs[name] = new
         self._step("swapped", name)
+
+    def publish(self) -> None:
+        """Nothing is late here."""
 
     def delete_ref(self, name: str, expected: str | None = None) -> None:
         self._step("delete", name)

@@ -100,9 +100,9 @@ def test_whenever_an_engine_dies_there_is_exactly_one_successor(
             begin(*args)  # type: ignore[arg-type]
         raise StorageError("cut off", hint="")
 
-    def late(chain: Chain) -> str | None:
+    def late(chain: Chain, **how: bool) -> str | None:
         ends = any(isinstance(event, ev.RunFinished) for event in chain._pending)
-        done = commit(chain)
+        done = commit(chain, **how)
         if ends:
             raise StorageError("cut off", hint="")
         return done

@@ -225,12 +225,12 @@ def test_an_engine_that_dies_never_begins_it_twice(
     """Cut off before the other run's first frame, or when it is over and this run's frame is not written yet."""
     commit = Chain.commit
 
-    def late(chain: Chain) -> str | None:
+    def late(chain: Chain, **how: bool) -> str | None:
         if chain.run == "outer" and any(
             getattr(e, "output", None) for e in chain._pending if getattr(e, "node", "") == "inner"
         ):
             raise StorageError("cut off", hint="")
-        return commit(chain)
+        return commit(chain, **how)
 
     def cut(*_: object) -> None:
         raise StorageError("cut off", hint="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smithers_git.core import events as ev
+from smithers_git.edge.git import journal
 from smithers_git.edge.lock import FileLock
 from smithers_git.service import recover
 
@@ -52,3 +53,8 @@ def works_again() -> None:
         return found
 
     whole, recover.examine = recover.examine, examine
+
+
+def forgets_what_is_late() -> None:
+    """Whoever comes behind a dead engine takes its ref for all that there is."""
+    journal._stands_before = lambda *_: False

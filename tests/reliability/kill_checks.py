@@ -27,6 +27,7 @@ def run_is_whole(repo: Path, run: str, lanes: int, ledger: Path) -> None:
     assert [frame.data.number for frame in frames] == [*range(len(frames))]
     _one_owner_at_a_time(run, frames)
     _each_step_once(frames, lanes, ledger)
+    _functions_in_order(ledger.with_name(f"{run}.quick"))
     _outputs_stand(repo, run, frames)
     _files_are_right(repo, run, lanes, sum(_goes_on(event) for frame in frames for event in frame.data.events))
     proofs.files_are_the_frames(repo, run)
@@ -62,6 +63,13 @@ def _each_step_once(frames: list[Frame], lanes: int, ledger: Path) -> None:
     worked = kill_flow.steps(lanes)
     missing = {f"{key.node} {key.iteration} {finished[key]}" for key in worked} - lines.keys()
     assert not missing, f"finished, and never done: {missing}"
+
+
+def _functions_in_order(begun: Path) -> None:
+    """P1, P3: when a function begins, the one before it is in a frame that no kill can take."""
+    numbers = [int(line) for line in begun.read_text().splitlines()]
+    assert numbers == sorted(numbers), f"begun again, although it was done: {numbers}"
+    assert set(numbers) == set(range(kill_flow.QUICK))
 
 
 def _outputs_stand(repo: Path, run: str, frames: list[Frame]) -> None:

@@ -1,8 +1,11 @@
-"""The workflow that the kill loop kills: agents side by side in worktrees, then a loop, a function and commands.
+"""The workflow that the kill loop kills: agents side by side in worktrees, then a loop, functions and commands.
 
 Every attempt leaves a line in a ledger outside of the repository when its work is done, and a line in a file of its
 workspace before that. So the ledger tells what was done twice, and the file what was not put back before it was done
 again. An agent whose own command was killed, not it, sees that its line is missing, and ends without a result.
+
+Functions follow each other within moments, so that their frames are published together. Each says that it begins: by
+then the one before it is done for good, and never begins again.
 """
 
 from __future__ import annotations
@@ -46,6 +49,15 @@ def add(first, second):
     return {{"sum": first["n"] + second["n"]}}
 
 
+def quick(run, number):
+    def begin():
+        with open(f"{{LEDGERS}}/{{run}}.quick", "a") as file:
+            file.write(f"{{number}}\\n")
+        return {{"n": number, "text": "x" * 300}}
+
+    return Task(f"quick-{{number}}", call=begin, retries=1000, backoff=SOON)
+
+
 @workflow(input=Request)
 def flow(ctx: Context[Request]):
     checks = ctx.all(CommandResult, "check")
@@ -61,6 +73,7 @@ def flow(ctx: Context[Request]):
             until=len(checks) >= 3,
             max_iterations=3,
         ),
+        *[quick(ctx.run, number) for number in range({quick})],
         Task("sum", call=add, retries=1000, backoff=SOON),
         *[step(f"last-{{n}}") for n in range(3)],
     )
@@ -88,11 +101,12 @@ answer = {{ summary = "worked" }}
 """
 
 ROUNDS = 3
+QUICK = 200
 
 
 def write(repo: Path, ledgers: Path) -> Path:
     """Write the workflow into `repo`, as `flow.py`; returns the script of its agents."""
-    (repo / "flow.py").write_text(_FLOW.format(ledgers=str(ledgers)), "utf-8")
+    (repo / "flow.py").write_text(_FLOW.format(ledgers=str(ledgers), quick=QUICK), "utf-8")
     script = ledgers / "script.toml"
     script.write_text(_SCRIPT.format(ledgers=ledgers), "utf-8")
     return script
@@ -108,7 +122,8 @@ def steps(lanes: int) -> set[TaskKey]:
 def nodes(lanes: int) -> set[TaskKey]:
     """All that is done at the end of a run with so many lanes."""
     checks = {TaskKey("check", number) for number in range(ROUNDS)}
-    return steps(lanes) | checks | {TaskKey(name) for name in ("first", "second", "sum")}
+    quick = {f"quick-{number}" for number in range(QUICK)}
+    return steps(lanes) | checks | {TaskKey(name) for name in ("first", "second", "sum", *quick)}
 
 
 def made(lanes: int) -> dict[str, dict[str, bytes]]:

@@ -15,7 +15,7 @@ from smithers_git.service.frames import Chain
 def acknowledges_before_it_is_there() -> None:
     """The frame is written, and no ref holds it."""
 
-    def advance(self: Objects, name: str, expected: str | None, new: str) -> None:
+    def advance(self: Objects, name: str, expected: str | None, new: str, *, late: bool = False) -> None:
         return None
 
     Objects.advance = advance  # type: ignore[method-assign]
@@ -25,9 +25,9 @@ def forgets_what_was_decided() -> None:
     """A frame is left out."""
     real = Chain.commit
 
-    def commit(self: Chain, write: Any = None) -> str | None:
+    def commit(self: Chain, write: Any = None, *, late: bool = False) -> str | None:
         self._pending.clear()
-        return real(self, write)
+        return real(self, write, late=late)
 
     Chain.commit = commit  # type: ignore[method-assign]
 

@@ -18,6 +18,7 @@ STEPS = """\
     return Sequence(
         Task("first", value={"n": 1}),
         Task("made", call=made),
+        Task("second", value={"n": 2}),
         Task("ran", run=f"echo ran >> ran.txt; echo ran >> '{LEDGER}'"),
         Task("wrote", agent="script", output=Change, prompt="write it"),
     )

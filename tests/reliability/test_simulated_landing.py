@@ -77,7 +77,7 @@ def test_a_branch_that_is_moved_from_wherever_it_is_is_caught(folder, monkeypatc
 
     real = MemoryObjects.advance
 
-    def advance(self, name, expected, new):
+    def advance(self, name, expected, new, *, late=False):
         real(self, name, self.store.refs.get(name) if name.startswith("refs/heads/") else expected, new)
 
     monkeypatch.setattr(MemoryObjects, "advance", advance)
@@ -147,7 +147,7 @@ def test_a_held_entry_that_lands_is_caught(folder, monkeypatch):
 def test_a_queue_frame_that_is_lost_is_caught(folder, monkeypatch):
     real = MemoryObjects.advance
 
-    def advance(self, name, expected, new):
+    def advance(self, name, expected, new, *, late=False):
         real(self, name, self.store.refs.get(name) if "queue" in name else expected, new)
 
     monkeypatch.setattr(MemoryObjects, "advance", advance)

@@ -159,7 +159,7 @@ def caught(folder: Path, first: int = 0, step: int = 1) -> tuple[int, str]:
 def test_a_lost_frame_is_caught(folder, monkeypatch):
     real, count = MemoryObjects.advance, iter(range(10**9))
 
-    def advance(self, name, expected, new):
+    def advance(self, name, expected, new, *, late=False):
         if next(count) % 9 == 8:
             return  # as if it had been written
         real(self, name, expected, new)
@@ -172,7 +172,7 @@ def test_a_write_that_looks_at_nothing_is_caught(folder, monkeypatch):
     """A ref that is moved without a comparison: the frame of a stale engine or of a slower person wins."""
     real = MemoryObjects.advance
 
-    def advance(self, name, expected, new):
+    def advance(self, name, expected, new, *, late=False):
         real(self, name, self.store.refs.get(name) if name.startswith(RUNS) else expected, new)
 
     monkeypatch.setattr(MemoryObjects, "advance", advance)

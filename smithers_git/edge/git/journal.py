@@ -1,10 +1,12 @@
 """The journal of one engine: each frame's objects and the move of its ref, on the disk with one flush.
 
 Behind a record stand the loose objects and the ref themselves, at once and unflushed, so that every other process sees
-the frame. What a journal holds is settled from time to time: brought into the repository with flushes, then the journal
-goes. A record that is whole counts: whoever opens the repository next and finds the journal of a process that is dead,
-by kill or by power cut, settles it first (`recover`). Objects are written over then, since after a power cut a file
-that is there may be empty, and the ref goes to the last record unless somebody else has moved it further.
+the frame; or, behind several that follow each other within moments, all of their objects and one move of the ref, which
+stays locked until then. What a journal holds is settled from time to time: brought into the repository with flushes,
+then the journal goes. A record that is whole counts: whoever opens the repository next and finds the journal of a
+process that is dead, by kill or by power cut, settles it first (`recover`). Objects are written over then, since after
+a power cut a file that is there may be empty, and the ref goes to the last record unless somebody else has moved it
+further.
 
     smithers journal 1
     frame <ref> <commit> <bytes> <CRC-32 of the ref, the commit and these bytes>
@@ -39,7 +41,7 @@ _BYTES: Final = 8 << 20
 _AHEAD: Final = 64 << 10
 """Zeros behind the records. A flush of a file that has not grown needs no commit of the file system's own journal, into
 which all the names of the frame's loose objects would have to go too."""
-_FEW: Final = 500
+FEW: Final = 500
 """Up to so many objects stay loose when they are settled. A pack for every short run would be many packs."""
 _WAIT: Final = 60.0
 _HEAD: Final = b"smithers journal 1\n"
@@ -71,6 +73,8 @@ class Segment:
         self.records: list[Record] = []
         self.objects = 0
         self.size = 0
+        self.made: str | None = None
+        """The pack that all its objects are in already; whoever says so appends nothing more."""
         self._room = 0
         """Bytes of the file, zeros behind the last record included."""
         self.path, self._fd = _make(common_dir, run)
@@ -104,6 +108,17 @@ class Segment:
         os.ftruncate(self._fd, self._room)
 
     @property
+    def owner(self) -> str:
+        """What stands in a ref's lock that is held for frames of this journal."""
+        return _owner(self.path)
+
+    def pack(self) -> str:
+        """Have all its objects on the disk in one pack; its name. Raises OSError."""
+        made, gone = _pack_objects(self.common_dir, _all(self.records))
+        flush_all(Path(self.common_dir, "objects", start) for start in gone)
+        return made
+
+    @property
     def is_full(self) -> bool:
         return self.objects >= FULL or self.size >= _BYTES
 
@@ -114,7 +129,7 @@ class Segment:
         When that fails it is let go of, as by `close`.
         """
         try:
-            made = _settle_objects(self.common_dir, self.records) if self.records else None
+            made = self.made or (_settle_objects(self.common_dir, self.records) if self.records else None)
             for name in {record.ref for record in self.records}:
                 ref_file.flush_ref(self.common_dir, name)
             self.path.unlink(missing_ok=True)
@@ -156,6 +171,10 @@ def _make(common_dir: Path, run: str) -> tuple[Path, int]:
 
 def _folder(common_dir: Path) -> Path:
     return common_dir / "smithers" / "journal"
+
+
+def _owner(path: Path) -> str:
+    return f"smithers journal {path.name}\n"
 
 
 def _number(path: Path) -> int:
@@ -209,22 +228,33 @@ def _objects(body: bytes) -> Iterator[Loose]:
 
 def _settle_objects(common_dir: Path, records: list[Record]) -> str | None:
     """Have the objects of `records` on the disk; the name of the pack, if they are in one."""
-    objects = {one.oid: one for record in records for one in record.objects}
-    folder = f"{common_dir}/objects"
-    made = None
+    objects = _all(records)
+    folder, files, made = f"{common_dir}/objects", list[Path](), None
     # Beside a `git gc` into a pack: what is loose it may delete, if it looked at the refs before they moved.
-    if len(objects) > _FEW or (common_dir / "gc.pid").exists():
-        made = write_pack(common_dir, objects.values())
-        for oid in objects:
-            with suppress(FileNotFoundError):
-                os.unlink(f"{folder}/{oid[:2]}/{oid[2:]}")  # noqa: PTH108 - thousands, and a Path costs 10 us
+    if len(objects) > FEW or (common_dir / "gc.pid").exists():
+        made, _ = _pack_objects(common_dir, objects)
     else:
         for one in objects.values():
             loose.write(folder, one)
+        files = [Path(folder, oid[:2], oid[2:]) for oid in objects]
     # Names that went are flushed too: after a power cut a loose object that comes back may be empty.
-    files = [] if made else [Path(folder, oid[:2], oid[2:]) for oid in objects]
     flush_all([*files, *(Path(folder, start) for start in {oid[:2] for oid in objects}), Path(folder)])
     return made
+
+
+def _all(records: list[Record]) -> dict[str, Loose]:
+    return {one.oid: one for record in records for one in record.objects}
+
+
+def _pack_objects(common_dir: Path, objects: dict[str, Loose]) -> tuple[str, set[str]]:
+    """The name of the pack that has them now, and the folders from which loose copies went."""
+    folder, gone = f"{common_dir}/objects", set()
+    made = write_pack(common_dir, objects.values())
+    for oid in objects:
+        with suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{oid[:2]}/{oid[2:]}")  # noqa: PTH108 - thousands, and a Path costs 10 us
+            gone.add(oid[:2])
+    return made, gone
 
 
 def recover(common_dir: Path, refs: Refs) -> None:
@@ -272,7 +302,7 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
             if _is_lost(common_dir, records, refs):
                 records.pop()
         for name, commit in {record.ref: record.commit for record in records}.items():
-            ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs))
+            ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs), _owner(path))
         if records and collection.disturbed(common_dir, before):
             _settle_objects(common_dir, records)  # the refs hold them now
         path.unlink(missing_ok=True)

@@ -42,7 +42,8 @@ _TRIES: Final = 10
 _MOST_FRESH: Final = 5000
 """Objects that are remembered, where no ref is moved behind them: say, merges that were only tried."""
 
-_PAUSES: Final = ref_lock.PAUSES
+_PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
+"""Seconds between looks at refs that git packs."""
 
 _KINDS: Final = {"blob": ObjectType.BLOB, "tree": ObjectType.TREE, "commit": ObjectType.COMMIT}
 
@@ -102,7 +103,7 @@ class Objects:
         self._calm: collection.Calm | None = None
         """How it stood when it was looked last, before the first of them."""
         self._new_folder = False
-        journal.recover(git_dir, self)
+        self._settle()
 
     # -- objects
 
@@ -270,8 +271,10 @@ class Objects:
             return None
         return there.st_ino, there.st_size, there.st_mtime_ns
 
-    def advance(self, name: str, expected: str | None, new: str) -> None:
+    def advance(self, name: str, expected: str | None, new: str, *, late: bool = False) -> None:  # noqa: ARG002
         """Compare-and-swap: move the ref `name` from `expected` (None: it does not exist yet) to `new`.
+
+        With `late` it is as safe, and others may see it only behind `publish`.
 
         Raises RefMoved when someone else was quicker, StorageError when the disk refuses, LockTimeout when another
         process keeps the ref locked, GitError for the rest.
@@ -280,6 +283,9 @@ class Objects:
         self._change(name, expected, lambda: self._swap(name, expected, new))
         self._keep()
         self._fresh.clear()
+
+    def publish(self) -> None:
+        """Have others see what was advanced `late`; raises as `advance` does."""
 
     def _flush_folders(self) -> None:
         if self._new_folder and self.sync:
@@ -323,7 +329,7 @@ class Objects:
     def _change(self, name: str, expected: str | None, change: Callable[[], None]) -> None:
         # libgit2 refuses in four messages of two exception types when another process was quicker, and refuses at
         # once when the ref is locked. So it is the ref itself that tells which of them it was.
-        for pause in (*_PAUSES, None):
+        for pause in (*ref_lock.PAUSES, None):
             try:
                 return change()
             except (pygit2.GitError, OSError, KeyError, ValueError) as error:
@@ -333,9 +339,12 @@ class Objects:
                     raise RefMoved(f"{name} was moved by another process") from error
                 if pause is None:
                     raise self._stuck(name, error) from error
-                if not ref_lock.break_stale(self._git_dir, name):
+                if not ref_lock.break_stale(self._git_dir, name, self._settle):
                     time.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _settle(self) -> None:
+        journal.recover(self._git_dir, self)
 
     def _stuck(self, name: str, error: Exception) -> SmithersError:
         lock = ref_lock.lock_of(self._git_dir, name)

@@ -9,8 +9,8 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -40,29 +40,74 @@ def read(git_dir: Path, name: str) -> str | None:
     return data[:40].decode() if _COMMIT.fullmatch(data) else None
 
 
-@contextmanager
-def locked(git_dir: Path, name: str) -> Iterator[Callable[[str], None]]:
-    """Hold git's lock of the ref for a `with` block, which gets a function that moves it, once, unflushed.
+class RefLock:
+    """git's lock of a ref, from now until `move` or `close`.
+
+    Args:
+        owner: stands in the lock meanwhile, so that `adopt` knows whose it is; for one that is held for long.
 
     Raises FileExistsError when another process holds it, OSError when the disk refuses.
     """
-    place, lock = f"{git_dir}/{name}", f"{git_dir}/{name}.lock"
-    fd = _open(lock)
-    moved = False
 
-    def move(new: str) -> None:
-        nonlocal moved
-        os.write(fd, f"{new}\n".encode())
-        os.rename(lock, place)  # noqa: PTH104
-        moved = True
+    def __init__(self, git_dir: Path, name: str, owner: str = "") -> None:
+        self._place, self._lock = f"{git_dir}/{name}", f"{git_dir}/{name}.lock"
+        self._fd = _open(self._lock)
+        try:
+            os.write(self._fd, owner.encode())
+        except BaseException:
+            self.close()
+            raise
 
-    try:
-        yield move
-    finally:
-        os.close(fd)
-        if not moved:
-            with suppress(FileNotFoundError):
-                os.unlink(lock)  # noqa: PTH108
+    @classmethod
+    def adopt(cls, git_dir: Path, name: str, owner: str) -> RefLock | None:
+        """The lock that a dead process left, by its `owner` or its age: nobody else gets the ref in between."""
+        made = cls.__new__(cls)
+        made._place, made._lock = f"{git_dir}/{name}", f"{git_dir}/{name}.lock"
+        found = ref_lock.abandoned(git_dir, name)  # before we have it open ourselves
+        try:
+            made._fd = os.open(made._lock, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        there = os.fstat(made._fd)
+        if found is not None and os.path.samestat(found, there):
+            return made
+        if os.pread(made._fd, _MOST + len(owner), 0) == owner.encode():
+            return made
+        made.leave()
+        return None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is still there: somebody may have removed it by hand, as git advises."""
+        try:
+            there = os.stat(self._lock)  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+        return self._fd >= 0 and os.path.samestat(there, os.fstat(self._fd))
+
+    def move(self, new: str) -> None:
+        """Have the ref point at `new`, unflushed, and let go of it. Raises OSError."""
+        data = f"{new}\n".encode()
+        os.pwrite(self._fd, data, 0)
+        os.ftruncate(self._fd, len(data))
+        os.rename(self._lock, self._place)  # noqa: PTH104
+        self._lock = ""
+        self.leave()
+
+    def close(self) -> None:
+        """Let go of it, if that has not happened yet; the ref stays where it is."""
+        try:
+            if self._lock and self.holds:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._lock)  # noqa: PTH108
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Close it as a killed process would: for whoever settles what its owner left."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _open(lock: str) -> int:
@@ -74,24 +119,28 @@ def _open(lock: str) -> int:
     raise FileNotFoundError(errno.ENOENT, "the folder goes again and again", lock)
 
 
-def settle(git_dir: Path, name: str, choose: Callable[[], str | None]) -> None:
+def settle(git_dir: Path, name: str, choose: Callable[[], str | None], owner: str) -> None:
     """Ask `choose`, under the lock, where the ref shall point, None for where it does; then flush what it says.
 
-    Raises LockTimeout when another process keeps the ref locked, OSError when the disk refuses.
+    A lock that a dead process left is taken over, that of `owner` at once. Raises LockTimeout when another process
+    keeps the ref locked, OSError when the disk refuses.
     """
     for pause in (*ref_lock.PAUSES, None):
         try:
-            with locked(git_dir, name) as move:
-                new = choose()
-                if new is not None:
-                    move(new)
-            break
+            lock = RefLock.adopt(git_dir, name, owner) or RefLock(git_dir, name)
         except FileExistsError:
             if pause is None:
-                lock = ref_lock.lock_of(git_dir, name)
-                raise LockTimeout(f"another process keeps {name} locked", hint=f"if none is alive: rm {lock}") from None
-            if not ref_lock.break_stale(git_dir, name):
-                time.sleep(pause)
+                path = ref_lock.lock_of(git_dir, name)
+                raise LockTimeout(f"another process keeps {name} locked", hint=f"if none is alive: rm {path}") from None
+            time.sleep(pause)
+            continue
+        try:
+            new = choose()
+            if new is not None:
+                lock.move(new)
+        finally:
+            lock.close()
+        break
     flush_ref(git_dir, name)
 
 

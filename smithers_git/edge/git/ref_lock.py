@@ -7,6 +7,7 @@ the ref leaves it, and then nobody can ever move the ref again.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,9 @@ from smithers_git.names import BRANCHES, OURS, is_ours
 
 STALE: Final = 2.0
 """Seconds. A living process holds such a lock for less than a millisecond, or for as long as one flush takes."""
-PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
-"""Seconds between looks at a locked ref; together longer than STALE."""
+PAUSES: Final = (*[0.001] * 400, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
+"""Seconds between looks at a locked ref; together longer than STALE. An engine whose steps take no time lets go of the
+ref of its run every tenth of a second, for a millisecond."""
 _WAIT: Final = 10.0
 _seen: dict[Path, tuple[tuple[int, int], float]] = {}
 """Lock files that were met: which one, and since when on the clock that never goes back."""
@@ -34,24 +36,33 @@ def left(git_dir: Path) -> list[str]:
     return [lock.relative_to(git_dir).as_posix().removesuffix(".lock") for lock in locks]
 
 
-def break_stale(git_dir: Path, name: str) -> bool:
+def break_stale(git_dir: Path, name: str, settle: Callable[[], None] = lambda: None) -> bool:
     """Remove the lock of the ref `name` if its owner is dead; says whether the ref is free now.
 
-    Only refs of ours, only a file that is old, and only when no process has it open: a program may be in the middle of
-    a slow flush. Where the system does not tell who has a file open (no /proc) nothing is removed.
+    Args:
+        settle: is called before, once it is known that nobody has it: what its owner left may be for the ref.
     """
     lock = lock_of(git_dir, name)
-    found = _stale(lock)
+    found = abandoned(git_dir, name)
     if found is None:
         return not lock.exists()
-    if not is_ours(name) or _is_open(found):
-        return False
+    settle()
     # One at a time: between a look and the removal another one could remove it too, and a third make a fresh lock.
     with holding(git_dir / "smithers" / "locks" / "refs.lock", _WAIT):
         again = _stale(lock)
         if again is not None and os.path.samestat(found, again):
             lock.unlink(missing_ok=True)
     return not lock.exists()
+
+
+def abandoned(git_dir: Path, name: str) -> os.stat_result | None:
+    """The lock of the ref `name`, if its owner is dead.
+
+    Only refs of ours, only a file that is old, and only when no process has it open: a program may be in the middle of
+    a slow flush. Where the system does not tell who has a file open (no /proc) none is.
+    """
+    found = _stale(lock_of(git_dir, name))
+    return found if found is not None and is_ours(name) and not _is_open(found) else None
 
 
 def _stale(lock: Path) -> os.stat_result | None:

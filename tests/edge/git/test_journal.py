@@ -7,7 +7,11 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,17 +61,23 @@ class Writer:
         inner = objects.write_tree({f"f{number}": Entry(BLOB, blob)})
         return objects.write_commit(objects.write_tree({"d": Entry(TREE, inner)}), parents, f"frame {number}", number)
 
-    def frame(self, size: int = 0) -> str:
+    def frame(self, size: int = 0, *, late: bool = False) -> str:
         commit = self.make(self.objects, len(self.acked), [self.acked[-1]], size)
-        self.objects.advance(REF, self.acked[-1], commit)
+        self.objects.advance(REF, self.acked[-1], commit, late=late)
         self.acked.append(commit)
         return commit
 
+    @classmethod
+    def again(cls, repo: Path, acked: list[str]) -> Writer:
+        """The same in a copy of the repository."""
+        made = cls.__new__(cls)
+        made.repo, made.common, made.acked = repo, repo / ".git", list(acked)
+        made.objects = Journaled(made.common, "r1", REF)
+        return made
+
     def die(self) -> None:
         """As the kernel does it: what was open is closed."""
-        segment = self.objects.last()
-        if segment is not None:
-            segment.close()
+        self.objects.leave()
 
     def unsettled(self) -> list[Path]:
         return sorted((self.common / "smithers" / "journal").glob("*"))
@@ -136,7 +146,7 @@ def test_many_objects_are_settled_as_one_pack_and_few_stay_loose(writer, monkeyp
         writer.frame()
     writer.objects.last().settle()
     assert not list((writer.common / "objects" / "pack").glob("*.pack"))
-    monkeypatch.setattr(journal, "_FEW", 10)
+    monkeypatch.setattr(journal, "FEW", 10)
     for size in (0, 5000, 60_000, 70_000, 3):
         writer.frame(size)
     segment = writer.objects.last()
@@ -166,6 +176,11 @@ def test_a_full_journal_is_handed_over_while_frames_go_on(writer, monkeypatch):
 # -- power cuts
 
 
+def published(writer: Writer) -> list[str]:
+    """The frames that git has seen, the first one first."""
+    return git(writer.repo, "rev-list", "--reverse", REF).split()
+
+
 def lose_power(writer: Writer, chance: random.Random, to: Path) -> Path:
     """A copy of the repository in which what was not flushed is whole, empty, zeros, half or gone."""
     shutil.copytree(writer.repo, to, symlinks=True)
@@ -174,8 +189,12 @@ def lose_power(writer: Writer, chance: random.Random, to: Path) -> Path:
     if records and records[-1].commit == writer.acked[-1]:  # else a person's frame, flushed by libgit2
         files.add(REF)
         if chance.random() < 0.5:
-            (to / ".git" / REF).write_text(f"{chance.choice(writer.acked)}\n")
-    for file in (to / ".git" / name for name in sorted(files)):
+            (to / ".git" / REF).write_text(f"{chance.choice(published(writer))}\n")
+    lock = to / ".git" / f"{REF}.lock"
+    if lock.exists():
+        os.utime(lock, (0, 0))
+    there = (file for name in sorted({*files, f"{REF}.lock"}) if (file := to / ".git" / name).exists())
+    for file in there:  # what is late is not there
         fate, size = chance.choice(["whole", "empty", "zeros", "half", "gone"]), file.stat().st_size
         data = {"empty": b"", "zeros": bytes(size), "half": file.read_bytes()[: size // 2]}.get(fate)
         if fate == "gone":
@@ -190,9 +209,10 @@ def lose_power(writer: Writer, chance: random.Random, to: Path) -> Path:
 def test_after_a_power_cut_every_acknowledged_frame_is_there(writer, tmp_path, seed):
     chance = random.Random(seed)
     for _ in range(chance.randint(1, 6)):
-        writer.frame(chance.choice([0, 0, 5000]))
+        writer.frame(chance.choice([0, 0, 5000]), late=chance.random() < 0.4)
     if chance.random() < 0.5:
         plain = Objects(writer.common)
+        writer.objects.publish()
         theirs = Writer.make(plain, 99, [writer.acked[-1]])
         plain.advance(REF, writer.acked[-1], theirs)
         writer.acked.append(theirs)
@@ -272,9 +292,28 @@ def deeds(monkeypatch: pytest.MonkeyPatch, at: int, happens: Callable[[], None] 
     return lambda: count
 
 
+def lives(writer: Writer) -> None:
+    """Two frames, each for itself."""
+    writer.frame()
+    writer.frame()
+    writer.objects.last().settle()
+
+
+def lives_late(writer: Writer) -> None:
+    """Frames that are published together: by the one who asks for it, and by one that is not late."""
+    for late in (True, True):
+        writer.frame(late=late)
+    writer.objects.publish()
+    for late in (True, True, False, True):
+        writer.frame(late=late)
+    while (segment := writer.objects.last()) is not None:
+        segment.settle()
+
+
 @pytest.mark.parametrize("few", [500, 2])
-def test_killed_before_any_deed_the_run_is_where_it_was_or_one_frame_further(repo, tmp_path, monkeypatch, few):
-    monkeypatch.setattr(journal, "_FEW", few)
+@pytest.mark.parametrize("life", [lives, lives_late])
+def test_killed_before_any_deed_the_run_is_where_it_was_or_one_frame_further(repo, tmp_path, monkeypatch, few, life):
+    monkeypatch.setattr(journal, "FEW", few)
     template = tmp_path / "template"
     first = Writer(repo)
     shutil.copytree(repo, template)
@@ -282,27 +321,247 @@ def test_killed_before_any_deed_the_run_is_where_it_was_or_one_frame_further(rep
     while not over:
         place = tmp_path / f"k{at}"
         shutil.copytree(template, place)
-        one = Writer.__new__(Writer)
-        one.repo, one.common, one.acked = place, place / ".git", list(first.acked)
-        one.objects = Journaled(one.common, "r1", REF)
+        one = Writer.again(place, first.acked)
         with monkeypatch.context() as patch:
             done = deeds(patch, at)
             try:
-                one.frame()
-                one.frame()
-                one.objects.last().settle()
+                life(one)
                 over = 1
             except Died:
                 assert done() > at
         one.die()
-        (place / ".git" / f"{REF}.lock").unlink(missing_ok=True)  # two seconds of patience else
+        lock = place / ".git" / f"{REF}.lock"
+        if lock.exists() and not lock.read_bytes().startswith(b"smithers journal"):
+            os.utime(lock, (0, 0))  # two seconds of patience else
         Objects(place / ".git")
         tip = git(place, "rev-parse", REF)
         assert tip in one.acked[-1:] or git(place, "rev-parse", f"{REF}^") == one.acked[-1]
         whole(place, tip)
         assert not one.unsettled()
+        if lock.exists():  # of a frame that nothing came of
+            os.utime(lock, (0, 0))
+            plain = Objects(place / ".git")
+            plain.advance(REF, tip, Writer.make(plain, 9, [tip]))
         at += 1
     assert at > 30
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_whoever_settles_may_be_killed_before_any_deed_too(repo, tmp_path, monkeypatch, late):
+    first = Writer(repo)
+    for _ in range(3):
+        first.frame(late=late)
+    first.die()
+    at = over = 0
+    while not over:
+        place = tmp_path / f"s{at}"
+        shutil.copytree(repo, place)
+        with monkeypatch.context() as patch:
+            deeds(patch, at)
+            try:
+                Objects(place / ".git")
+                over = 1
+            except Died:
+                pass
+        lock = place / ".git" / f"{REF}.lock"
+        if lock.exists():
+            os.utime(lock, (0, 0))
+        whole(place, first.acked[-1])
+        assert not lock.exists()
+        at += 1
+    assert at > 10
+
+
+# -- frames that are published together
+
+
+def test_a_late_frame_is_safe_and_nobody_else_sees_it_before_it_is_published(writer, monkeypatch):
+    other = Objects(writer.common)
+    writer.frame(late=True)
+    flushes: list[str] = []
+    for name in ("fsync", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda fd, real=real: flushes.append("") or real(fd))
+    tip = writer.frame(late=True)
+    assert len(flushes) == 1
+    assert git(writer.repo, "rev-parse", REF) == other.ref(REF) == writer.acked[0]
+    assert not other.has(tip)
+    assert writer.objects.ref(REF) == tip
+    writer.objects.publish()
+    assert other.ref(REF) == tip
+    whole(writer.repo, tip)
+    assert len(flushes) == 1
+
+
+READS: dict[str, Callable[[Objects, str], object]] = {
+    "commit": lambda objects, tip: objects.read_commit(tip).message == "frame 1",
+    "has": lambda objects, tip: objects.has(tip),
+    "refs": lambda objects, tip: objects.refs("refs/smithers/") == {REF: tip},
+    "resolve": lambda objects, tip: objects.resolve(REF) == tip,
+    "ancestor": lambda objects, tip: objects.is_ancestor(tip, tip) or True,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_whoever_writes_late_frames_reads_them_and_shows_them_by_that(writer, read):
+    tip = writer.frame(late=True)
+    assert READS[read](writer.objects, tip)
+    assert git(writer.repo, "rev-parse", REF) == tip
+
+
+def test_a_ref_of_somebody_else_is_moved_behind_what_was_late(writer):
+    tip = writer.frame(late=True)
+    writer.objects.advance("refs/smithers/runs/other", None, tip)
+    assert git(writer.repo, "rev-parse", REF, "refs/smithers/runs/other").split() == [tip, tip]
+
+
+def test_many_late_objects_are_published_as_a_pack_that_has_those_before_it_too(writer, monkeypatch):
+    monkeypatch.setattr(journal, "FEW", 10)
+    writer.frame()
+    for _ in range(3):
+        writer.frame(late=True)
+    writer.objects.publish()
+    whole(writer.repo, writer.acked[-1])
+    assert len(list((writer.common / "objects/pack").glob("*.pack"))) == 1
+    segment = writer.objects.turn()
+    packed = {one.oid for record in segment.records for one in record.objects}
+    assert len(packed) == 16
+    assert not any((writer.common / "objects" / oid[:2] / oid[2:]).exists() for oid in packed)
+    tip = writer.frame(late=True)
+    assert segment.settle() is not None
+    assert len(writer.unsettled()) == 1
+    writer.die()
+    whole(writer.repo, tip)
+
+
+def test_a_frame_with_a_large_object_is_never_late(writer):
+    """It is in no journal, and a gc would take it."""
+    writer.frame(late=True)
+    tip = writer.frame(100_000, late=True)
+    git(writer.repo, "gc", "-q", "--prune=now")
+    assert git(writer.repo, "rev-parse", REF) == tip
+    writer.frame(late=True)
+    writer.die()
+    whole(writer.repo, writer.acked[-1])
+
+
+def test_who_writes_from_outside_waits_for_what_is_late_and_comes_behind_it(writer):
+    plain = Objects(writer.common)
+    writer.frame(late=True)
+    writer.frame(late=True)
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(lambda: plain.advance(REF, writer.acked[0], Writer.make(plain, 9, [writer.acked[0]])))
+        time.sleep(0.1)
+        assert not theirs.done()
+        writer.objects.publish()
+        with pytest.raises(RefMoved):
+            theirs.result()
+    plain.advance(REF, writer.acked[-1], Writer.make(plain, 9, [writer.acked[-1]]))
+
+
+def test_who_writes_from_outside_gets_a_turn_beside_an_engine_that_is_never_done(writer):
+    plain, over = Objects(writer.common), threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            try:
+                for _ in range(20):
+                    writer.frame(late=True)
+                writer.objects.publish()
+                time.sleep(0.001)
+            except RefMoved:
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        engine = pool.submit(work)
+        try:
+            for _ in range(1000):
+                tip = plain.ref(REF)
+                with suppress(RefMoved):
+                    plain.advance(REF, tip, Writer.make(plain, 9, [tip]))
+                    break
+            else:
+                pytest.fail("it never got in")
+        finally:
+            over.set()
+        engine.result()
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["it was open before", "it is opened now"])
+def test_late_frames_of_a_dead_engine_come_before_what_anybody_else_writes(writer, waits):
+    plain = Objects(writer.common)
+    writer.frame(late=True)
+    tip = writer.frame(late=True)
+    writer.die()
+    plain = plain if waits else Objects(writer.common)
+    with pytest.raises(RefMoved):
+        plain.advance(REF, writer.acked[0], Writer.make(plain, 9, [writer.acked[0]]))
+    whole(writer.repo, tip)
+    assert not writer.unsettled()
+
+
+def test_late_frames_are_published_although_somebody_removed_the_lock_by_hand(writer):
+    writer.frame(late=True)
+    writer.frame(late=True)
+    (writer.common / f"{REF}.lock").unlink()
+    writer.objects.publish()
+    whole(writer.repo, writer.acked[-1])
+    writer.frame(late=True)
+    (writer.common / f"{REF}.lock").unlink()
+    writer.frame()
+    whole(writer.repo, writer.acked[-1])
+
+
+def test_what_somebody_wrote_behind_a_removed_lock_stands(writer):
+    writer.frame(late=True)
+    lost = writer.frame(late=True)
+    (writer.common / f"{REF}.lock").unlink()
+    plain = Objects(writer.common)
+    theirs = Writer.make(plain, 9, [writer.acked[0]])
+    plain.advance(REF, writer.acked[0], theirs)
+    with pytest.raises(RefMoved):
+        writer.objects.publish()
+    assert writer.objects.ref(REF) == theirs
+    writer.acked[-1] = theirs
+    tip = writer.frame(late=True)
+    writer.die()
+    whole(writer.repo, tip)
+    assert lost not in git(writer.repo, "rev-list", REF)
+
+
+def test_on_a_full_disk_late_frames_stay_and_are_published_when_there_is_room(writer, monkeypatch):
+    writer.frame(late=True)
+    for late in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            with pytest.raises(StorageError):
+                writer.objects.publish() if late else writer.frame()
+    assert writer.objects.ref(REF) == writer.acked[-1]
+    assert git(writer.repo, "rev-parse", REF) == writer.acked[0]
+    writer.frame()
+    whole(writer.repo, writer.acked[-1])
+    writer.frame(late=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(StorageError):
+            writer.frame(late=True)
+    writer.frame(late=True)
+    writer.die()
+    whole(writer.repo, writer.acked[-1])
+
+
+def test_a_gc_beside_late_frames_takes_nothing(writer, monkeypatch):
+    writer.frame(late=True)
+    write = loose.write
+
+    def collect(*args: Any) -> None:
+        write(*args)
+        git(writer.repo, "gc", "-q", "--prune=now")
+
+    monkeypatch.setattr(loose, "write", collect)
+    tip = writer.frame()
+    monkeypatch.undo()
+    whole(writer.repo, tip)
 
 
 # -- what a person does meanwhile
@@ -340,15 +599,15 @@ def test_a_gc_between_the_objects_and_the_ref_of_a_dead_engine_takes_nothing(wri
     whole(writer.repo, tip)
 
 
-@pytest.mark.parametrize("moved", [True, False], ids=["the ref was moved", "it was not"])
+@pytest.mark.parametrize("moved", [True, False, None], ids=["the ref was moved", "it was not", "late"])
 def test_a_gc_before_any_deed_of_whoever_settles_a_dead_engines_journal_takes_nothing(
     repo, tmp_path, monkeypatch, moved
 ):
     first = Writer(repo)
-    first.frame()
-    tip = first.frame()
+    first.frame(late=moved is None)
+    tip = first.frame(late=moved is None)
     first.die()
-    if not moved:
+    if moved is False:
         git(repo, "update-ref", REF, first.acked[1])
     at = over = 0
     while not over:

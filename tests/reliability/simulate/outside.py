@@ -84,6 +84,12 @@ class SimProject(Project):
     def lock(self, run: str) -> Any:
         return SimLock(self.process, run)
 
+    def turn(self, run: str) -> Any:
+        return SimTurn()
+
+    def is_turn_taken(self, run: str) -> bool:
+        return False
+
     def is_owned(self, run: str) -> bool:
         return self.process.world.owner(run) is not None
 
@@ -203,6 +209,16 @@ class SimLock:
 
     def holder_here(self) -> int | None:
         """None: no process of a simulated world is one of this machine, that could be looked at."""
+
+
+class SimTurn:
+    """Who decides something of a run from outside: nobody has to wait for that here, where each deed takes time."""
+
+    def try_acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
 
 
 class SimIndex:
