@@ -184,7 +184,8 @@ def _recover_run(stage: Stage, known: list[Mark], ever: list[Mark], first: int) 
 LONG = "    return Sequence(*[Task(f't{n}', value={'n': n}) for n in range(40)])\n"
 SMALL = {
     "smithers_git.edge.git.journal.FULL": 30,
-    "smithers_git.edge.git.journal.FEW": 8,
+    "smithers_git.edge.git.journal._FEW": 8,
+    "smithers_git.edge.git.journaled.MANY": 8,
     "smithers_git.edge.git.pack.MOST_PACKS": 1,
 }
 

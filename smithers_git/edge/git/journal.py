@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from smithers_git.edge.git import collection, loose, ref_file
+from smithers_git.edge.git import collection, loose, ref_file, ref_lock
 from smithers_git.edge.git.command import storage_errors
 from smithers_git.edge.git.durable import flush, flush_all
 from smithers_git.edge.git.loose import Loose
@@ -41,7 +41,7 @@ _BYTES: Final = 8 << 20
 _AHEAD: Final = 64 << 10
 """Zeros behind the records. A flush of a file that has not grown needs no commit of the file system's own journal, into
 which all the names of the frame's loose objects would have to go too."""
-FEW: Final = 500
+_FEW: Final = 500
 """Up to so many objects stay loose when they are settled. A pack for every short run would be many packs."""
 _WAIT: Final = 60.0
 _HEAD: Final = b"smithers journal 1\n"
@@ -110,7 +110,7 @@ class Segment:
     @property
     def owner(self) -> str:
         """What stands in a ref's lock that is held for frames of this journal."""
-        return _owner(self.path)
+        return ref_lock.named(self.path)
 
     def pack(self) -> str:
         """Have all its objects on the disk in one pack; its name. Raises OSError."""
@@ -123,13 +123,16 @@ class Segment:
         return self.objects >= FULL or self.size >= _BYTES
 
     @storage_errors
-    def settle(self) -> str | None:
+    def settle(self, few: int | None = None) -> str | None:
         """Have all of it on the disk without the journal, and remove that; the name of the pack, if one was made.
 
         When that fails it is let go of, as by `close`.
+
+        Args:
+            few: so many objects at most stay loose; some hundreds when it is not given.
         """
         try:
-            made = self.made or (_settle_objects(self.common_dir, self.records) if self.records else None)
+            made = self.made or (_settle_objects(self.common_dir, self.records, few) if self.records else None)
             for name in {record.ref for record in self.records}:
                 ref_file.flush_ref(self.common_dir, name)
             self.path.unlink(missing_ok=True)
@@ -171,10 +174,6 @@ def _make(common_dir: Path, run: str) -> tuple[Path, int]:
 
 def _folder(common_dir: Path) -> Path:
     return common_dir / "smithers" / "journal"
-
-
-def _owner(path: Path) -> str:
-    return f"smithers journal {path.name}\n"
 
 
 def _number(path: Path) -> int:
@@ -226,12 +225,12 @@ def _objects(body: bytes) -> Iterator[Loose]:
 # -- settling
 
 
-def _settle_objects(common_dir: Path, records: list[Record]) -> str | None:
+def _settle_objects(common_dir: Path, records: list[Record], few: int | None = None) -> str | None:
     """Have the objects of `records` on the disk; the name of the pack, if they are in one."""
     objects = _all(records)
     folder, files, made = f"{common_dir}/objects", list[Path](), None
     # Beside a `git gc` into a pack: what is loose it may delete, if it looked at the refs before they moved.
-    if len(objects) > FEW or (common_dir / "gc.pid").exists():
+    if len(objects) > (_FEW if few is None else few) or (common_dir / "gc.pid").exists():
         made, _ = _pack_objects(common_dir, objects)
     else:
         for one in objects.values():
@@ -302,7 +301,7 @@ def _recover(common_dir: Path, path: Path, refs: Refs) -> None:
             if _is_lost(common_dir, records, refs):
                 records.pop()
         for name, commit in {record.ref: record.commit for record in records}.items():
-            ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs), _owner(path))
+            ref_file.settle(common_dir, name, _goal(common_dir, name, commit, refs), ref_lock.named(path))
         if records and collection.disturbed(common_dir, before):
             _settle_objects(common_dir, records)  # the refs hold them now
         path.unlink(missing_ok=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from smithers_git.edge.git import journal, loose, ref_file
+from smithers_git.edge.git import loose, ref_file
 from smithers_git.edge.git.journal import Record, Segment
 from smithers_git.edge.git.loose import Loose
 from smithers_git.edge.git.objects import Objects
 from smithers_git.edge.git.ref_file import RefLock
 
-_LARGE = 64 << 10
+_LARGE: Final = 64 << 10
 """Bytes from which an object is flushed by itself: a journal would have it written three times."""
+MANY: Final = 100
+"""Objects above which what was late is published as one pack: 10 us an object and three flushes; loose it takes 35."""
 
 
 class _Burst(NamedTuple):
@@ -140,7 +142,7 @@ class Journaled(Objects):
         burst, segment, made = self._burst, self._segment, None
         if not burst.lock.holds:
             burst = self._lock_again(burst)
-        if segment is not None and len(burst.objects) > journal.FEW:
+        if segment is not None and len(burst.objects) > MANY:
             made = segment.pack()
         else:
             for one in burst.objects:

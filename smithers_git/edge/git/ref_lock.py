@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from smithers_git.clock import SystemClock
-from smithers_git.edge.lock import holding
+from smithers_git.edge.lock import holding, is_held
 from smithers_git.names import BRANCHES, OURS, is_ours
 
 STALE: Final = 2.0
@@ -21,6 +21,7 @@ PAUSES: Final = (*[0.001] * 400, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.
 """Seconds between looks at a locked ref; together longer than STALE. An engine whose steps take no time lets go of the
 ref of its run every tenth of a second, for a millisecond."""
 _WAIT: Final = 10.0
+_NAMED: Final = "smithers journal "
 _seen: dict[Path, tuple[tuple[int, int], float]] = {}
 """Lock files that were met: which one, and since when on the clock that never goes back."""
 
@@ -30,9 +31,19 @@ def lock_of(git_dir: Path, name: str) -> Path:
     return git_dir / f"{name}.lock"
 
 
+def named(journal: Path) -> str:
+    """What stands in a lock that is held for frames which only this journal has: its owner holds that, too."""
+    return f"{_NAMED}{journal.name}\n"
+
+
 def left(git_dir: Path) -> list[str]:
     """The refs of ours beside which an old lock lies, those that are gone too."""
-    locks = [lock for place in (OURS, BRANCHES) for lock in sorted((git_dir / place).rglob("*.lock")) if _stale(lock)]
+    locks = [
+        lock
+        for place in (OURS, BRANCHES)
+        for lock in sorted((git_dir / place).rglob("*.lock"))
+        if _stale(git_dir, lock)
+    ]
     return [lock.relative_to(git_dir).as_posix().removesuffix(".lock") for lock in locks]
 
 
@@ -49,7 +60,7 @@ def break_stale(git_dir: Path, name: str, settle: Callable[[], None] = lambda: N
     settle()
     # One at a time: between a look and the removal another one could remove it too, and a third make a fresh lock.
     with holding(git_dir / "smithers" / "locks" / "refs.lock", _WAIT):
-        again = _stale(lock)
+        again = _stale(git_dir, lock)
         if again is not None and os.path.samestat(found, again):
             lock.unlink(missing_ok=True)
     return not lock.exists()
@@ -61,15 +72,18 @@ def abandoned(git_dir: Path, name: str) -> os.stat_result | None:
     Only refs of ours, only a file that is old, and only when no process has it open: a program may be in the middle of
     a slow flush. Where the system does not tell who has a file open (no /proc) none is.
     """
-    found = _stale(lock_of(git_dir, name))
+    found = _stale(git_dir, lock_of(git_dir, name))
     return found if found is not None and is_ours(name) and not _is_open(found) else None
 
 
-def _stale(lock: Path) -> os.stat_result | None:
+def _stale(git_dir: Path, lock: Path) -> os.stat_result | None:
     try:
-        found = lock.stat()
+        found, text = lock.stat(), lock.read_bytes()
     except FileNotFoundError:
         return None
+    name = text.decode("utf-8", "replace").removesuffix("\n")
+    if name.startswith(_NAMED) and not is_held(git_dir / "smithers" / "journal" / name.removeprefix(_NAMED)):
+        return found
     # In the future: the clock went back since (soak, seed 3c0dd9b6), and until it is there again is too long to wait.
     age = abs(SystemClock().now() - found.st_mtime)
     return found if max(age, _seen_for(lock, found)) >= STALE else None

@@ -20,7 +20,7 @@ import pytest
 from kit.perms import python_bound_by_modes
 from kit.repos import git
 
-from smithers_git.edge.git import journal, loose, ref_file
+from smithers_git.edge.git import journal, journaled, loose, ref_file
 from smithers_git.edge.git.entries import BLOB, TREE, Entry
 from smithers_git.edge.git.journaled import Journaled
 from smithers_git.edge.git.objects import Objects
@@ -146,7 +146,7 @@ def test_many_objects_are_settled_as_one_pack_and_few_stay_loose(writer, monkeyp
         writer.frame()
     writer.objects.last().settle()
     assert not list((writer.common / "objects" / "pack").glob("*.pack"))
-    monkeypatch.setattr(journal, "FEW", 10)
+    monkeypatch.setattr(journal, "_FEW", 10)
     for size in (0, 5000, 60_000, 70_000, 3):
         writer.frame(size)
     segment = writer.objects.last()
@@ -313,7 +313,8 @@ def lives_late(writer: Writer) -> None:
 @pytest.mark.parametrize("few", [500, 2])
 @pytest.mark.parametrize("life", [lives, lives_late])
 def test_killed_before_any_deed_the_run_is_where_it_was_or_one_frame_further(repo, tmp_path, monkeypatch, few, life):
-    monkeypatch.setattr(journal, "FEW", few)
+    monkeypatch.setattr(journal, "_FEW", few)
+    monkeypatch.setattr(journaled, "MANY", few)
     template = tmp_path / "template"
     first = Writer(repo)
     shutil.copytree(repo, template)
@@ -416,7 +417,7 @@ def test_a_ref_of_somebody_else_is_moved_behind_what_was_late(writer):
 
 
 def test_many_late_objects_are_published_as_a_pack_that_has_those_before_it_too(writer, monkeypatch):
-    monkeypatch.setattr(journal, "FEW", 10)
+    monkeypatch.setattr(journaled, "MANY", 10)
     writer.frame()
     for _ in range(3):
         writer.frame(late=True)
