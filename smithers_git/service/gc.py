@@ -269,6 +269,7 @@ def _finish(project: Project, batch: _Batch) -> None:
     project.index.remove(batch.gone)
     for run in batch.gone:
         project.lock_path(run).unlink(missing_ok=True)
+        project.turn_path(run).unlink(missing_ok=True)
 
 
 def _forget_gone(project: Project, over: list[str]) -> None:

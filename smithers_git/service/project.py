@@ -195,12 +195,12 @@ class Project:
 
         Without it they would be too late each time, where steps take no time.
         """
-        return FileLock(self._turn_path(run))
+        return FileLock(self.turn_path(run))
 
     def is_turn_taken(self, run: str) -> bool:
-        return is_held(self._turn_path(run))
+        return is_held(self.turn_path(run))
 
-    def _turn_path(self, run: str) -> Path:
+    def turn_path(self, run: str) -> Path:
         return self.state_dir / "locks" / "turn" / f"{run}.lock"
 
     def lock_path(self, run: str) -> Path:

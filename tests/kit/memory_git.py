@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from smithers_git.edge.git.entries import TREE, Entry
 from smithers_git.edge.git.objects import IDENTITY, Commit, Hands, Objects
-from smithers_git.errors import GitError, RefMoved
+from smithers_git.errors import GitError, LockTimeout, RefMoved, SmithersError
 
 _DAMAGED = "git fsck tells what is damaged"
 _BAD_NAME = re.compile(r"\.\.|[\x00-\x20~^:?*\[\\]|//|/\.|\.lock(/|$)|[/.]$|@\{")
@@ -26,6 +26,8 @@ class Store:
 
     objects: dict[str, bytes | dict[str, Entry] | Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    late: dict[str, tuple[MemoryJournaled, str | None]] = field(default_factory=dict)
+    """Refs that were moved and are not published: by whom, and what others see."""
 
 
 def _nothing(_what: str, _name: str) -> None:
@@ -49,11 +51,17 @@ class MemoryObjects:
         store: what all processes share.
         step: called before each deed, with `write`, `ref`, `swap` or `delete` and a name, and with `swapped` right
             after a swap; it may raise what a disk would, or end the process.
+        wait: called where another process keeps a ref locked, until that is free or for long enough.
     """
 
-    def __init__(self, store: Store, step: Callable[[str, str], None] = _nothing) -> None:
+    def __init__(
+        self,
+        store: Store,
+        step: Callable[[str, str], None] = _nothing,
+        wait: Callable[[Callable[[], bool]], None] = lambda _free: None,
+    ) -> None:
         self.store = store
-        self._step = step
+        self._step, self._wait = step, wait
         self.written: list[str] = []
 
     # -- objects
@@ -123,7 +131,7 @@ class MemoryObjects:
 
     def resolve(self, revision: str) -> str | None:
         """Whole names of commits and of refs, and names below refs/heads/: what smithers itself asks for."""
-        for oid in (revision, self.store.refs.get(revision), self.store.refs.get(f"refs/heads/{revision}")):
+        for oid in (revision, self._seen(revision), self._seen(f"refs/heads/{revision}")):
             if oid is not None and isinstance(self.store.objects.get(oid), Commit):
                 return oid
         return None
@@ -143,14 +151,20 @@ class MemoryObjects:
 
     def ref(self, name: str) -> str | None:
         self._step("ref", name)
-        return self.store.refs.get(name)
+        return self._seen(name)
+
+    def _seen(self, name: str) -> str | None:
+        late = self.store.late.get(name)
+        return self.store.refs.get(name) if late is None or late[0] is self else late[1]
 
     def refs(self, prefix: str) -> dict[str, str]:
         self._step("ref", prefix)
-        return {name: oid for name, oid in sorted(self.store.refs.items()) if name.startswith(prefix)}
+        there = [name for name in sorted(self.store.refs) if name.startswith(prefix)]
+        return {name: oid for name in there if (oid := self._seen(name)) is not None}
 
     def advance(self, name: str, expected: str | None, new: str, *, late: bool = False) -> None:
         self._step("swap", name)
+        self._locked(name)
         if self.store.refs.get(name) != expected:
             raise RefMoved(f"{name} was moved by another process")
         if _BAD_NAME.search(name) or not isinstance(self.store.objects.get(new), Commit):
@@ -161,14 +175,59 @@ class MemoryObjects:
     def publish(self) -> None:
         """Nothing is late here."""
 
+    def _locked(self, name: str) -> None:
+        late = self.store.late.get(name)
+        if late is not None and late[0] is not self:
+            self._wait(lambda: name not in self.store.late)
+            if name in self.store.late:
+                raise LockTimeout(f"another process keeps {name} locked", hint=_DAMAGED)
+
     def delete_ref(self, name: str, expected: str | None = None) -> None:
         self._step("delete", name)
+        self._locked(name)
         found = self.store.refs.get(name)
         if found is None:
             return
         if expected is not None and found != expected:
             raise RefMoved(f"{name} was moved by another process")
         del self.store.refs[name]
+
+
+class MemoryJournaled(MemoryObjects):
+    """The same as an engine writes: others see what was advanced late only when it is published, or `leave` is called.
+
+    `leave` is what becomes of it when the process ends: whoever comes next publishes what it has left.
+    """
+
+    sync = True
+
+    @property
+    def hides(self) -> bool:
+        """Whether others do not see all."""
+        return any(owner is self for owner, _ in self.store.late.values())
+
+    def advance(self, name: str, expected: str | None, new: str, *, late: bool = False) -> None:
+        if late and name not in self.store.late:
+            self.store.late[name] = self, expected
+            try:
+                super().advance(name, expected, new)
+            except SmithersError:
+                del self.store.late[name]
+                raise
+            return
+        super().advance(name, expected, new)
+        if not late:
+            self.publish()
+
+    def publish(self) -> None:
+        self.store.late = {name: entry for name, entry in self.store.late.items() if entry[0] is not self}
+
+    leave = publish
+
+    def turn(self) -> None:
+        """Nothing is settled here."""
+
+    last = turn
 
 
 def files_of(objects: MemoryObjects, commit: str) -> dict[str, bytes]:

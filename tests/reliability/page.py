@@ -70,7 +70,7 @@ NOT_PROMISED: Final = """\
 ## What is not promised
 
 - **More than the sections above say.** They name how many points, images, kills and seeds were tried; the full sizes of
-  `make reliability` are larger. The simulation has no programs of agents, slots and journal. Each of these has
+  `make reliability` are larger. The simulation has no programs of agents, slots and journal files. Each of these has
   ordinary tests only.
 - **Disks that lie.** A disk or a virtual machine that acknowledges a flush and loses it can lose the frames of that
   moment.

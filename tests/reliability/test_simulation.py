@@ -23,6 +23,7 @@ from smithers_git.core.state import NodeState
 from smithers_git.core.wait_nodes import Timer
 from smithers_git.names import RUNS
 from smithers_git.service import accounts, budget, children, dispatch, engine, outcome, perform, recover, runs
+from smithers_git.service.publisher import Publisher
 from smithers_git.service.talk import memory
 
 pytestmark = [  # a killed process closes no files
@@ -195,6 +196,11 @@ def test_a_finished_step_that_runs_again_is_caught(folder, monkeypatch):
 
     monkeypatch.setattr(engine, "decide", again)
     assert "P3: " in caught(folder)[1]
+
+
+def test_an_engine_that_waits_with_frames_that_nobody_sees_is_caught(folder, monkeypatch):
+    monkeypatch.setattr(Publisher, "show", lambda _self: None)
+    assert "nobody else sees" in caught(folder)[1]
 
 
 def test_a_forgotten_timer_is_caught(folder, monkeypatch):

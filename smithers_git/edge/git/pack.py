@@ -15,8 +15,8 @@ from smithers_git.edge.git.command import git, git_bytes
 from smithers_git.edge.git.durable import flush
 from smithers_git.errors import GitError
 
-MOST_PACKS: Final = 10
-"""Packs of ours that may stand side by side before they become one."""
+MOST_PACKS: Final = 20
+"""Packs of ours that may stand side by side before they become one; git itself makes one of 50."""
 
 _PLAIN: Final = ("-q", "--threads=1", "--window=0")
 """Without deltas: a third of the time (7 us an object, not 24), at 2.4 KB a frame and not 0.7 until `compress`."""

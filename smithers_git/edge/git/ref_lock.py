@@ -70,23 +70,33 @@ def abandoned(git_dir: Path, name: str) -> os.stat_result | None:
     """The lock of the ref `name`, if its owner is dead.
 
     Only refs of ours, only a file that is old, and only when no process has it open: a program may be in the middle of
-    a slow flush. Where the system does not tell who has a file open (no /proc) none is.
+    a slow flush. Where the system does not tell who has a file open (no /proc) none is, but for one with the name of a
+    journal that nobody holds.
     """
-    found = _stale(git_dir, lock_of(git_dir, name))
-    return found if found is not None and is_ours(name) and not _is_open(found) else None
+    lock = lock_of(git_dir, name)
+    found = _stale(git_dir, lock)
+    dead = found is not None and is_ours(name) and (_is_dead_engines(git_dir, lock) or not _is_open(found))
+    return found if dead else None
 
 
 def _stale(git_dir: Path, lock: Path) -> os.stat_result | None:
     try:
-        found, text = lock.stat(), lock.read_bytes()
+        found = lock.stat()
     except FileNotFoundError:
         return None
-    name = text.decode("utf-8", "replace").removesuffix("\n")
-    if name.startswith(_NAMED) and not is_held(git_dir / "smithers" / "journal" / name.removeprefix(_NAMED)):
+    if _is_dead_engines(git_dir, lock):
         return found
     # In the future: the clock went back since (soak, seed 3c0dd9b6), and until it is there again is too long to wait.
     age = abs(SystemClock().now() - found.st_mtime)
     return found if max(age, _seen_for(lock, found)) >= STALE else None
+
+
+def _is_dead_engines(git_dir: Path, lock: Path) -> bool:
+    try:
+        name = lock.read_bytes().decode("utf-8", "replace").removesuffix("\n")
+    except FileNotFoundError:
+        return False
+    return name.startswith(_NAMED) and not is_held(git_dir / "smithers" / "journal" / name.removeprefix(_NAMED))
 
 
 def _seen_for(lock: Path, found: os.stat_result) -> float:

@@ -659,8 +659,9 @@ def test_packed_refs_are_gone_on_from(writer):
     whole(writer.repo, tip)
 
 
-def test_a_copy_made_while_the_engine_lives_is_settled_by_itself(writer, tmp_path):
-    writer.frame()
+@pytest.mark.parametrize("late", [False, True])
+def test_a_copy_made_while_the_engine_lives_is_settled_by_itself(writer, tmp_path, late):
+    writer.frame(late=late)
     shutil.copytree(writer.repo, tmp_path / "copy")
     whole(tmp_path / "copy", writer.acked[-1])
     assert len(writer.unsettled()) == 1

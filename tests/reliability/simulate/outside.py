@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.memory_git import MemoryObjects, files_of
+from kit.memory_git import MemoryJournaled, MemoryObjects, files_of
 from reliability.simulate import flow
 from reliability.simulate.agents import SimSlots, SimTalker
 from reliability.simulate.baton import FOREVER
@@ -55,7 +55,7 @@ class SimProject(Project):
     def __init__(self, process: Process) -> None:
         self.process, world = process, process.world
         super().__init__(_REPOSITORY, {"HOME": str(world.agents.home)}, SimClock(process))
-        objects = MemoryObjects(world.store, process.step)
+        objects = MemoryObjects(world.store, process.step, process.until_free)
         self.__dict__ |= {
             "objects": objects,
             "index": SimIndex(process),
@@ -80,6 +80,11 @@ class SimProject(Project):
 
     def workspaces(self, run: str) -> Any:
         return SimWorkspaces(self, run)
+
+    def journaled(self, run: str) -> Any:
+        made = MemoryJournaled(self.process.world.store, self.process.step, self.process.until_free)
+        self.process.journals.append((self.process.world.actor, made))
+        return made
 
     def lock(self, run: str) -> Any:
         return SimLock(self.process, run)
@@ -364,6 +369,8 @@ class SimCrew:
     def _wait(self, wait: float | None) -> None:
         """Let time go by: all of it, until something changes, where the engine would only look again and again."""
         process, world = self._process, self._process.world
+        if wait is None or wait >= POLL:
+            process.hides_nothing()
         seen, until = world.version, FOREVER
         if wait is not None:
             due = process.due() if wait >= POLL else None

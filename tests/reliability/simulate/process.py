@@ -12,10 +12,12 @@ from smithers_git.names import TaskKey
 from smithers_git.service.drive import Drive
 
 if TYPE_CHECKING:
+    from kit.memory_git import MemoryJournaled
     from reliability.simulate.world import World
 
 _DEED = 0.0002
 """Virtual seconds that one deed takes."""
+_PATIENCE = 4.0
 _IDLE = 4000
 """Deeds of which none moves a ref, after which somebody turns in a circle."""
 
@@ -40,6 +42,8 @@ class Process:
         self.actors: list[Actor] = []
         self.writes: dict[object, tuple[tuple[str, ...], bytes]] = {}
         """What its programs have written and not finished."""
+        self.journals: list[tuple[Actor | None, MemoryJournaled]] = []
+        """As which its engines write, with the thread of each."""
 
     def begin(self, name: str, work: Callable[[], None], *, steady: bool = False) -> None:
         actor = Actor(f"{self.name} {name}", work, steady=steady)
@@ -84,6 +88,17 @@ class Process:
         self.park(self.world.now + seconds, cancelled)
         del self.writes[key, number]
         return half
+
+    def hides_nothing(self) -> None:
+        """The engine of this thread waits: by then everybody sees its frames."""
+        hidden = [one for actor, one in self.journals if actor is self.world.actor and one.hides]
+        if hidden:
+            raise Violation(f"I5: {self.name} waits, and nobody else sees its newest frames")
+
+    def until_free(self, free: Callable[[], bool]) -> None:
+        """Wait for the lock of a ref, as long as the product does."""
+        if self.world.actor is not None:
+            self.park(self.world.now + _PATIENCE, free)
 
     def sleep(self, seconds: float) -> None:
         self.park(self.world.now + seconds)

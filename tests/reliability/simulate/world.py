@@ -205,6 +205,8 @@ class World:
             return
         self.tell(process, "killed")
         process.dead = True
+        for _, journal in process.journals:
+            journal.leave()
         self.checker.killed(process)
         for actor in process.actors:
             actor.doomed = True
