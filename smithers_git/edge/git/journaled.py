@@ -14,8 +14,9 @@ from smithers_git.edge.git.ref_file import RefLock
 
 _LARGE: Final = 64 << 10
 """Bytes from which an object is flushed by itself: a journal would have it written three times."""
-MANY: Final = 100
-"""Objects above which what was late is published as one pack: 10 us an object and three flushes; loose it takes 35."""
+MANY: Final = 30
+"""Objects above which what was late is published as one pack: 10 us an object and three flushes. Loose it takes 35 us,
+and two flushes when the journal is settled."""
 
 
 class _Burst(NamedTuple):
