@@ -298,8 +298,8 @@ def _report(rows: list, lines: list, looks: dict, found: dict, seconds: float) -
     how = (
         "`make bench-peers`: a chain of trivial steps with 230 bytes of output each, every step safe from power loss "
         "before the next one begins, in turn with the floor (the same objects, written by plain pygit2) and with other "
-        "engines on SQLite at synchronous=FULL. Ours has others see such steps every tenth of a second, together; each of "
-        "the others' is there for all at once. Ratios count; milliseconds are of one small machine. "
+        "engines on SQLite at synchronous=FULL. Ours has others see such steps every tenth of a second, together; each "
+        "of the others' is there for all at once. Ratios count; milliseconds are of one small machine. "
         f"Resume, {sizes[-1]} steps: {again}."
     )
     told = report.Report("speed", (), how, counts, seconds=seconds, rows=tuple(rows))

@@ -35,11 +35,11 @@ def _report(tally: Tally, seeds: list[str], seconds: float, violations: int) -> 
     counts = {"kills": tally.kills, **dict(sorted(tally.faults.items()))}
     counts |= {"runs that were killed until they were over": tally.runs, "frames": tally.frames, "arenas": tally.arenas}
     how = (
-        "Four real engines, each with five script agents in worktrees, commands, and 200 functions in a row whose frames "
-        "are published together, in one repository on a file system in memory. One of them is killed many times a "
-        "second, with `kill -9`; the dead one is resumed. When a run is over, each of its steps must have been done "
-        "once, and its files, outputs and frames, and the index, must be what an undisturbed run has; `git fsck` must be "
-        "content, and the user's own files and branches as before."
+        "Four real engines, each with five script agents in worktrees, commands, and 200 functions in a row whose "
+        "frames are published together, in one repository on a file system in memory. One of them is killed many "
+        "times a second, with `kill -9`; the dead one is resumed. When a run is over, each of its steps must have been "
+        "done once, and its files, outputs and frames, and the index, must be what an undisturbed run has; `git fsck` "
+        "must be content, and the user's own files and branches as before."
     )
     if tally.faults:
         how += (
