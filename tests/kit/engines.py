@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -157,6 +158,12 @@ def pause(seconds: float) -> None:
 def _project(repo: Path) -> Project:
     """One for each repository: polling must not cost a git process each time."""
     return Project.open(repo)
+
+
+def forget() -> None:
+    """Let go of all that was read: packs that were deleted meanwhile take room on a small disk while they are mapped."""
+    _project.cache_clear()
+    gc.collect()
 
 
 def state_of(repo: Path, run: str) -> State:

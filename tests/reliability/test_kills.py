@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit import engines as kit
 from kit.disks import small_disk
 from reliability import report
 from reliability.kills import Arena, How, Tally
@@ -102,3 +103,4 @@ def test_soak_engines_survive_kills_stops_jumps_full_disks_and_the_users_own_git
         _report(tally, seeds[:number], time.monotonic() - begun, 0)  # so that hours that are cut short leave numbers
         shutil.rmtree(tmp_path / seed)
         shutil.rmtree(small / "repo")
+        kit.forget()
