@@ -161,7 +161,7 @@ def _project(repo: Path) -> Project:
 
 
 def forget() -> None:
-    """Let go of all that was read: packs that were deleted meanwhile take room on a small disk while they are mapped."""
+    """Let go of all that was read: packs that were deleted meanwhile take room on a disk while they are mapped."""
     _project.cache_clear()
     gc.collect()
 

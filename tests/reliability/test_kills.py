@@ -23,7 +23,7 @@ from reliability.kills import Arena, How, Tally
 
 KILLS, ARENA = 200, 100
 """Kills in the one arena of the everyday form, and in each arena of the long form."""
-SIZE = 512 << 20
+SIZE = 256 << 20
 
 
 def _seeds(number: int) -> list[str]:
