@@ -138,6 +138,8 @@ def settle(git_dir: Path, name: str, choose: Callable[[], str | None], owner: st
             new = choose()
             if new is not None:
                 lock.move(new)
+            elif ref_lock.names_another(git_dir, name, owner):  # whose frames come next: nobody may come in between
+                lock.leave()
         finally:
             lock.close()
         break

@@ -36,6 +36,12 @@ def named(journal: Path) -> str:
     return f"{_NAMED}{journal.name}\n"
 
 
+def names_another(git_dir: Path, name: str, owner: str) -> bool:
+    """Whether the lock of the ref `name` is held for the frames of another journal than `owner`, which is there."""
+    text = _text(lock_of(git_dir, name))
+    return text != owner and text.startswith(_NAMED) and _journal(git_dir, text).exists()
+
+
 def left(git_dir: Path) -> list[str]:
     """The refs of ours beside which an old lock lies, those that are gone too."""
     locks = [
@@ -92,11 +98,19 @@ def _stale(git_dir: Path, lock: Path) -> os.stat_result | None:
 
 
 def _is_dead_engines(git_dir: Path, lock: Path) -> bool:
+    text = _text(lock)
+    return text.startswith(_NAMED) and not is_held(_journal(git_dir, text))
+
+
+def _journal(git_dir: Path, text: str) -> Path:
+    return git_dir / "smithers" / "journal" / text.removeprefix(_NAMED).removesuffix("\n")
+
+
+def _text(lock: Path) -> str:
     try:
-        name = lock.read_bytes().decode("utf-8", "replace").removesuffix("\n")
+        return lock.read_bytes().decode("utf-8", "replace")
     except FileNotFoundError:
-        return False
-    return name.startswith(_NAMED) and not is_held(git_dir / "smithers" / "journal" / name.removeprefix(_NAMED))
+        return ""
 
 
 def _seen_for(lock: Path, found: os.stat_result) -> float:

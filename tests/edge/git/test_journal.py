@@ -501,6 +501,25 @@ def test_late_frames_of_a_dead_engine_come_before_what_anybody_else_writes(write
     assert not writer.unsettled()
 
 
+def test_nobody_gets_the_ref_while_an_earlier_journal_of_the_dead_engine_is_settled(writer, monkeypatch):
+    monkeypatch.setattr(journaled, "MANY", 10)
+    for _ in range(3):
+        writer.frame(late=True)
+    writer.objects.publish()
+    tip = writer.frame(late=True)
+    writer.die()
+    assert len(writer.unsettled()) == 2
+    locked, settle = [], ref_file.settle
+
+    def look(*args: Any) -> None:
+        settle(*args)
+        locked.append((writer.common / f"{REF}.lock").exists())
+
+    monkeypatch.setattr(ref_file, "settle", look)
+    whole(writer.repo, tip)
+    assert locked == [True, False]
+
+
 def test_late_frames_are_published_although_somebody_removed_the_lock_by_hand(writer):
     writer.frame(late=True)
     writer.frame(late=True)
