@@ -15,8 +15,6 @@ from smithers_git.service.project import Project
 
 OFTEN: Final = 2048
 """Objects that this process writes between two packs; well below the 6,700 at which git starts a gc of its own."""
-_REST: Final = 50
-"""Objects that stay loose at the end of a run whose others are in packs: to flush a file takes 100 us or more."""
 
 
 class Packer:
@@ -31,8 +29,6 @@ class Packer:
         self._noted = noted
         self._thread: threading.Thread | None = None
         self._works = True
-        self._packed = False
-        """Whether some of the run's objects are in a pack of ours."""
         self._journal = project.journaled(chain.run)
         if self._journal is not None:
             chain.write_through(self._journal)
@@ -57,7 +53,7 @@ class Packer:
             self._thread.join()
         settled = False
         while (segment := self._journal.last() if self._journal is not None else None) is not None:
-            self._settle(segment, _REST if self._packed else None)
+            self._settle(segment)
             settled = True
         project = self._project
         written = list(self._written())
@@ -86,14 +82,13 @@ class Packer:
         self._thread = threading.Thread(target=work, name="smithers packing", daemon=True)
         self._thread.start()
 
-    def _settle(self, segment: Segment, few: int | None = None) -> None:
+    def _settle(self, segment: Segment) -> None:
         try:
-            made = segment.settle(few)
+            made = segment.settle()
         except StorageError as error:
             self._complain(error)
             return
         if made is not None:
-            self._packed = True
             self._pack(lambda common_dir: remember(common_dir, made))
 
     def _pack(self, work: Callable[..., None]) -> None:

@@ -123,16 +123,13 @@ class Segment:
         return self.objects >= FULL or self.size >= _BYTES
 
     @storage_errors
-    def settle(self, few: int | None = None) -> str | None:
+    def settle(self) -> str | None:
         """Have all of it on the disk without the journal, and remove that; the name of the pack, if one was made.
 
         When that fails it is let go of, as by `close`.
-
-        Args:
-            few: so many objects at most stay loose; some hundreds when it is not given.
         """
         try:
-            made = self.made or (_settle_objects(self.common_dir, self.records, few) if self.records else None)
+            made = self.made or (_settle_objects(self.common_dir, self.records) if self.records else None)
             for name in {record.ref for record in self.records}:
                 ref_file.flush_ref(self.common_dir, name)
             self.path.unlink(missing_ok=True)
@@ -225,12 +222,12 @@ def _objects(body: bytes) -> Iterator[Loose]:
 # -- settling
 
 
-def _settle_objects(common_dir: Path, records: list[Record], few: int | None = None) -> str | None:
+def _settle_objects(common_dir: Path, records: list[Record]) -> str | None:
     """Have the objects of `records` on the disk; the name of the pack, if they are in one."""
     objects = _all(records)
     folder, files, made = f"{common_dir}/objects", list[Path](), None
     # Beside a `git gc` into a pack: what is loose it may delete, if it looked at the refs before they moved.
-    if len(objects) > (_FEW if few is None else few) or (common_dir / "gc.pid").exists():
+    if len(objects) > _FEW or (common_dir / "gc.pid").exists():
         made, _ = _pack_objects(common_dir, objects)
     else:
         for one in objects.values():

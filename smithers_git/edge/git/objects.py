@@ -42,8 +42,7 @@ _TRIES: Final = 10
 _MOST_FRESH: Final = 5000
 """Objects that are remembered, where no ref is moved behind them: say, merges that were only tried."""
 
-_PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.7, 1.0, 1.0)
-"""Seconds between looks at refs that git packs."""
+_PAUSES: Final = ref_lock.PAUSES
 
 _KINDS: Final = {"blob": ObjectType.BLOB, "tree": ObjectType.TREE, "commit": ObjectType.COMMIT}
 
@@ -329,7 +328,7 @@ class Objects:
     def _change(self, name: str, expected: str | None, change: Callable[[], None]) -> None:
         # libgit2 refuses in four messages of two exception types when another process was quicker, and refuses at
         # once when the ref is locked. So it is the ref itself that tells which of them it was.
-        for pause in (*ref_lock.PAUSES, None):
+        for pause in (*_PAUSES, None):
             try:
                 return change()
             except (pygit2.GitError, OSError, KeyError, ValueError) as error:
